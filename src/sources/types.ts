@@ -1,0 +1,35 @@
+/** Where source ops get their content from: one file per kind of source, all behind {@link Source}. */
+import type { Platform } from '../oci/types.ts';
+import type { JobContext } from '../solver/types.ts';
+import type { ImmutableRef } from '../storage/types.ts';
+
+export interface SourceRequest {
+  /** `docker-image`, `local`, … */
+  readonly scheme: string;
+  /** What follows `scheme://`. */
+  readonly ref: string;
+  readonly attrs: ReadonlyMap<string, string>;
+  readonly platform: Platform;
+}
+
+export interface SourceKey {
+  /** Becomes sha256("buildkit.source.v0:"+key), or `random:…` when it begins with `session:`. */
+  readonly key: string;
+  /** What was resolved, e.g. an image digest: goes into provenance. */
+  readonly pin?: string;
+  readonly done: boolean;
+}
+
+export interface SourceInstance {
+  cacheKey(context: JobContext, index: number): Promise<SourceKey>;
+  /** undefined: empty content (an image without layers). The ref is the caller's. */
+  snapshot(context: JobContext): Promise<ImmutableRef | undefined>;
+}
+
+export interface Source {
+  readonly schemes: readonly string[];
+  /** The identifier in its canonical form, as it goes into the op's digest. Throws InvalidArgument. */
+  normalize(request: SourceRequest): string;
+  /** Throws InvalidArgument for attributes that make no sense. */
+  resolve(request: SourceRequest): SourceInstance;
+}
