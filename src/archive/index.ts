@@ -4,3 +4,5 @@
  */
 export { contentHashHeader, tarSumHeader } from './tarsum.ts';
 export type { TarSumEntry } from './tarsum.ts';
+export { DEFAULT_LIMITS } from './limits.ts';
+export type { ArchiveLimits } from './limits.ts';

@@ -1,0 +1,26 @@
+import { BuildError, Code } from '../base/index.ts';
+
+/** What an archive may ask for. Beyond it reading ends with ResourceExhausted. */
+export interface ArchiveLimits {
+  readonly maxEntries: number;
+  /** Folders below each other in one name. */
+  readonly maxDepth: number;
+  /** Bytes of data in all entries together, holes of sparse files not counted. */
+  readonly maxTotalBytes: number;
+  /** Length of one file, holes included. */
+  readonly maxFileBytes: number;
+  /** Bytes out of a decompressor for each byte in, once 64 MiB have come out. */
+  readonly maxRatio: number;
+}
+
+export const DEFAULT_LIMITS: ArchiveLimits = {
+  maxEntries: 4_000_000,
+  maxDepth: 512,
+  maxTotalBytes: 1024 ** 4,
+  maxFileBytes: 16 * 1024 ** 4,
+  maxRatio: 1100,
+};
+
+export function limitExceeded(what: string, limit: number): BuildError {
+  return new BuildError(Code.ResourceExhausted, `archive exceeds the limit of ${limit} ${what}`);
+}

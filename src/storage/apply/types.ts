@@ -1,0 +1,54 @@
+import type { ArchiveLimits } from '../../archive/index.ts';
+import type { Digest } from '../../oci/types.ts';
+import type { LayerDirs } from '../tree/layers.ts';
+
+export interface ApplyRequest {
+  /** The blob's file; its compression is found by its first bytes (gzip, zstd, bzip2 or none). */
+  readonly source: string;
+  /** The directory that takes the layer: an overlay's upperdir, or a plain directory with everything below it. */
+  readonly target: string;
+  /** `overlay`: whiteouts become character devices 0/0 and opaque xattrs. `plain`: they delete. */
+  readonly style: 'overlay' | 'plain';
+  /** With `overlay`: the layers below, for the attributes of parent folders that the layer does not list. */
+  readonly parents?: LayerDirs;
+  /** Overlay xattrs are `user.overlay.*` (rootless). */
+  readonly userxattr?: boolean;
+  /** The tar's expected digest: FailedPrecondition when it is another. */
+  readonly diffId?: Digest;
+  readonly limits?: Partial<ArchiveLimits>;
+  /** Take the caller's own uid and gid (not root). */
+  readonly noSameOwner?: boolean;
+}
+
+export interface AppliedLayer {
+  /** Sum of the entries' sizes, as containerd reports it. */
+  readonly size: number;
+  readonly diffId: Digest;
+  readonly entries: number;
+}
+
+export interface UnpackRequest {
+  /** Resolved below `sourceRoot`, symlinks included. */
+  readonly sourceRoot: string;
+  readonly source: string;
+  /** Resolved below `targetRoot`; the folder exists. */
+  readonly targetRoot: string;
+  readonly target: string;
+  /** Owner of everything written; undefined keeps the archive's. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly limits?: Partial<ArchiveLimits>;
+}
+
+export interface PackEntry {
+  readonly dir: string;
+  /** Relative path in the archive that `dir`'s content appears below; '' for the top. */
+  readonly prefix: string;
+}
+
+export interface PackOptions {
+  readonly signal?: AbortSignal;
+  /** Every mtime becomes this one. */
+  readonly mtimeNs?: bigint;
+  /** Owner of every entry; undefined keeps the files'. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}

@@ -1,0 +1,26 @@
+import type { LayerDirs } from '../tree/layers.ts';
+
+/** What `upper` changed on `lower` ([] is scratch). */
+export interface MergeDiff {
+  readonly lower: LayerDirs;
+  readonly upper: LayerDirs;
+}
+
+export interface MergeRequest {
+  /** Applied in order, the last one on top. */
+  readonly diffs: readonly MergeDiff[];
+  /** The upperdir of the new snapshot's overlay, or its plain directory. */
+  readonly target: string;
+  /** `overlay`: the layers below `target`, topmost first ([] when none); deletions become whiteouts where they hide something. */
+  readonly style: 'overlay' | 'plain';
+  readonly lower: LayerDirs;
+  /** Share regular files with the diffs' snapshots by hard links where the file system allows it. */
+  readonly link: boolean;
+  readonly userxattr?: boolean;
+}
+
+/** What `target` takes on disk beside the shared files. */
+export interface MergeUsage {
+  readonly size: number;
+  readonly inodes: number;
+}
