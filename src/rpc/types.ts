@@ -7,6 +7,8 @@ export type Metadata = ReadonlyMap<string, readonly string[]>;
 export interface MessageType<T> {
   encode(message: T): { finish(): Uint8Array };
   decode(input: Uint8Array): T;
+  /** The same bytes in pieces, so that a large body is not copied behind its field tag. */
+  encodeParts?(message: T): Uint8Array[];
 }
 
 export interface MethodDefinition<Req, Res> {

@@ -1,0 +1,109 @@
+/** Streams whose messages pass through undecoded, and BytesMessage without copying its body. */
+import type { MessageType, MethodDefinition, ServiceDefinition } from './types.ts';
+
+const rawType: MessageType<Uint8Array> = {
+  encode: (bytes) => ({ finish: () => bytes }),
+  decode: (bytes) => bytes,
+};
+
+export interface Bytes {
+  data: Uint8Array;
+}
+
+const TAG = 0x0a;
+
+function decodeBytes(input: Uint8Array): Bytes {
+  // The usual message: one field that fills it. Anything else is read field by field, the last one wins.
+  let data: Uint8Array = new Uint8Array(0);
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (at >= input.length) throw new Error('unexpected end of message');
+      const byte = input[at++];
+      if (shift < 49) value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new Error('varint is too long');
+  };
+  const skip = (count: number): void => {
+    if (count > input.length - at) throw new Error('field reaches past the message');
+    at += count;
+  };
+  while (at < input.length) {
+    const tag = varint();
+    switch (tag & 7) {
+      case 0:
+        varint();
+        break;
+      case 1:
+        skip(8);
+        break;
+      case 2: {
+        const length = varint();
+        const start = at;
+        skip(length);
+        if (tag === TAG) data = input.subarray(start, at);
+        break;
+      }
+      case 5:
+        skip(4);
+        break;
+      default:
+        throw new Error(`wire type ${tag & 7} is not supported`);
+    }
+  }
+  return { data };
+}
+
+function bytesHeader(length: number): Uint8Array {
+  const out = [TAG];
+  let rest = length;
+  while (rest >= 0x80) {
+    out.push((rest % 128) | 0x80);
+    rest = Math.floor(rest / 128);
+  }
+  out.push(rest);
+  return Uint8Array.from(out);
+}
+
+/** `message BytesMessage { bytes data = 1; }`, of which every service has its own copy. */
+export const bytesType: MessageType<Bytes> = {
+  encode: (message) => ({
+    finish: () =>
+      message.data.length === 0 ? new Uint8Array(0) : Buffer.concat([bytesHeader(message.data.length), message.data]),
+  }),
+  encodeParts: (message) => (message.data.length === 0 ? [] : [bytesHeader(message.data.length), message.data]),
+  decode: decodeBytes,
+};
+
+type Method<T> = MethodDefinition<T, T>;
+
+function retyped<T>(method: MethodDefinition<any, any>, type: MessageType<T>): Method<T> {
+  return {
+    name: method.name,
+    requestType: type,
+    requestStream: method.requestStream,
+    responseType: type,
+    responseStream: method.responseStream,
+  };
+}
+
+/** The same method with encoded messages on both sides. */
+export function rawMethod(method: MethodDefinition<any, any>): Method<Uint8Array> {
+  return retyped(method, rawType);
+}
+
+/** The same method for BytesMessage, without copies. */
+export function bytesMethod(method: MethodDefinition<any, any>): Method<Bytes> {
+  return retyped(method, bytesType);
+}
+
+/** A service that has only this method, for `Server.add`: `oneMethod(Def, 'diffCopy', rawMethod(Def.methods.diffCopy))`. */
+export function oneMethod<K extends string, M extends MethodDefinition<any, any>>(
+  service: ServiceDefinition,
+  key: K,
+  method: M,
+): { readonly fullName: string; readonly methods: { readonly [P in K]: M } } {
+  return { fullName: service.fullName, methods: { [key]: method } as { readonly [P in K]: M } };
+}
