@@ -31,7 +31,7 @@ class ByteStream extends Duplex {
     if (this.#reading) return;
     this.#reading = true;
     this.#pull().then(
-      () => (this.#reading = false),
+      () => {},
       (error: Error) => this.destroy(error),
     );
   }
@@ -43,7 +43,7 @@ class ByteStream extends Duplex {
       if (this.destroyed) return;
       if (batch === undefined) {
         this.push(null);
-        return;
+        return; // nothing is asked for after the end
       }
       let wanted = true;
       let any = false;

@@ -10,6 +10,7 @@ import { BuildError, Code, internal, throwIfAborted } from '../base/index.ts';
 import { OutgoingCall } from './client-call.ts';
 import { SESSION_OPTIONS, WINDOW } from './limits.ts';
 import { encodeMetadata, formatTimeout } from './metadata.ts';
+import { UnblockedDuplex } from './unblocked.ts';
 import type { CallOptions, Channel, ClientStream, MethodDefinition, ServiceDefinition } from './types.ts';
 
 const CLOSE_PATIENCE_MS = 500;
@@ -21,7 +22,8 @@ class GrpcChannel implements Channel {
   readonly closed: Promise<void>;
   #lost: Error | undefined;
 
-  constructor(connection: Duplex) {
+  constructor(transport: Duplex) {
+    const connection = new UnblockedDuplex(transport);
     const options: ClientSessionOptions & SecureClientSessionOptions = {
       ...SESSION_OPTIONS,
       createConnection: () => connection,

@@ -5,6 +5,7 @@ import { BuildError, Code, logger, sleep } from '../base/index.ts';
 import { SESSION_OPTIONS, WINDOW } from './limits.ts';
 import { IncomingCall } from './server-call.ts';
 import type { Route } from './server-call.ts';
+import { UnblockedDuplex } from './unblocked.ts';
 import type { Handlers, Server, ServiceDefinition } from './types.ts';
 
 /** Services by path, served on any number of connections. */
@@ -27,8 +28,9 @@ class GrpcServer implements Server {
     return [...this.#routes].filter(([, route]) => route.handler !== undefined).map(([path]) => path);
   }
 
-  serve(connection: Duplex): Promise<void> {
+  serve(transport: Duplex): Promise<void> {
     return new Promise((resolve) => {
+      const connection = new UnblockedDuplex(transport);
       connection.on('error', (error) => logger.debug('connection failed', { error }));
       if (connection.destroyed || this.#closing) {
         connection.destroy();
