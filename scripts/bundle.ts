@@ -17,7 +17,7 @@ for (const file of workers) {
   names.add(basename(file));
 }
 const entries: Record<string, string> = {
-  buildctl: join(root, 'src/cli/main.ts'),
+  buildctl: join(root, 'src/embedded/main.ts'),
   buildkitd: join(root, 'src/daemon/main.ts'),
 };
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);

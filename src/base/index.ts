@@ -9,3 +9,5 @@ export * from './ids.ts';
 export * from './log.ts';
 export * from './progress.ts';
 export * from './threads.ts';
+export * from './command-line.ts';
+export * from './version.ts';

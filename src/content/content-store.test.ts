@@ -40,8 +40,8 @@ async function put(store: ContentStore, bytes: Uint8Array, ref = 'x'): Promise<D
 }
 
 for (const [name, open] of Object.entries(stores)) {
-  describe(`${name} store`, () => {
-    it('gives back what was written, whole and in parts', async (t) => {
+  void describe(`${name} store`, () => {
+    void it('gives back what was written, whole and in parts', async (t) => {
       const { store } = open(t);
       const bytes = Buffer.alloc(3_500_000, 'abcdefg');
       const writer = await store.writer('w');
@@ -58,7 +58,7 @@ for (const [name, open] of Object.entries(stores)) {
       assert.equal(rest, 100_000);
     });
 
-    it('refuses another size or digest and leaves nothing behind', async (t) => {
+    void it('refuses another size or digest and leaves nothing behind', async (t) => {
       const { store, dir } = open(t);
       for (const expected of [{ size: 4 }, { digest: digestOf(Buffer.from('other')) }]) {
         const writer = await store.writer('w');
@@ -70,7 +70,7 @@ for (const [name, open] of Object.entries(stores)) {
       await assert.rejects(store.reader({ digest: digestOf(Buffer.from('hello')), size: 5 }), isCode(Code.NotFound));
     });
 
-    it('lets one writer have a ref', async (t) => {
+    void it('lets one writer have a ref', async (t) => {
       const { store } = open(t);
       const writer = await store.writer('same');
       await assert.rejects(store.writer('same'), isCode(Code.Unavailable));
@@ -79,7 +79,7 @@ for (const [name, open] of Object.entries(stores)) {
       await put(store, Buffer.from('hello'), 'same');
     });
 
-    it('adopts a file, lists, labels and deletes', async (t) => {
+    void it('adopts a file, lists, labels and deletes', async (t) => {
       const { store } = open(t);
       const path = store.temporaryPath();
       writeFileSync(path, 'layer');
@@ -102,7 +102,7 @@ for (const [name, open] of Object.entries(stores)) {
       await assert.rejects(store.delete(digest), isCode(Code.NotFound));
     });
 
-    it('takes no digest that is a path', async (t) => {
+    void it('takes no digest that is a path', async (t) => {
       const { store } = open(t);
       await assert.rejects(
         store.reader({ digest: 'sha256:../../../etc/passwd' as Digest, size: 1 }),
@@ -112,7 +112,7 @@ for (const [name, open] of Object.entries(stores)) {
   });
 }
 
-it('start-up keeps what has a row and a file of that size', async (t) => {
+void it('start-up keeps what has a row and a file of that size', async (t) => {
   configureLog({ write: () => {} });
   t.after(() => configureLog({ write: (line) => void process.stderr.write(line) }));
   const dir = temporary(t);
@@ -141,7 +141,7 @@ it('start-up keeps what has a row and a file of that size', async (t) => {
   assert.ok(!existsSync(left));
 });
 
-it('reads and writes the index of a layout', (t) => {
+void it('reads and writes the index of a layout', (t) => {
   const dir = temporary(t);
   assert.throws(() => readLayoutIndex(dir), isCode(Code.NotFound));
   writeLayoutIndex(dir, '{"schemaVersion":2,"manifests":[]}');

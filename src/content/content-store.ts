@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { BuildError, Code, logger, nowNs } from '../base/index.ts';
+import { BuildError, Code, KeyedMutex, logger, nowNs } from '../base/index.ts';
 import type { Database } from '../metadata/index.ts';
 import type { Digest } from '../oci/types.ts';
 import { BlobFiles } from './blob-files.ts';
@@ -29,6 +29,8 @@ class SqliteContentStore implements DiskContentStore {
   readonly #db: Database;
   readonly #blobs = new Map<Digest, BlobInfo>();
   readonly #writes = new WriteRefs();
+  /** A blob that is removed and written at a time would lose its file. */
+  readonly #changing = new KeyedMutex<Digest>();
 
   constructor(files: BlobFiles, db: Database) {
     this.#files = files;
@@ -121,13 +123,15 @@ class SqliteContentStore implements DiskContentStore {
     blob: { digest: Digest; size: number; labels: ReadonlyMap<string, string> },
     options: { synced: boolean },
   ): Promise<void> {
-    await this.#files.install(path, blob.digest, options);
-    const before = this.#blobs.get(blob.digest);
-    this.#save({
-      digest: blob.digest,
-      size: blob.size,
-      createdAt: nowNs(),
-      labels: new Map([...(before?.labels ?? []), ...blob.labels]),
+    await this.#changing.run(blob.digest, async () => {
+      await this.#files.install(path, blob.digest, options);
+      const before = this.#blobs.get(blob.digest);
+      this.#save({
+        digest: blob.digest,
+        size: blob.size,
+        createdAt: nowNs(),
+        labels: new Map([...(before?.labels ?? []), ...blob.labels]),
+      });
     });
   }
 
@@ -153,13 +157,17 @@ class SqliteContentStore implements DiskContentStore {
   }
 
   async delete(digest: Digest): Promise<void> {
-    if (!this.#blobs.delete(digest)) throw blobNotFound(digest);
-    this.#db.run('DELETE FROM content_blob WHERE digest = ?', digest);
-    await this.#files.remove(digest);
+    if (!this.#blobs.has(digest)) throw blobNotFound(digest);
+    await this.#changing.run(digest, async () => {
+      if (!this.#blobs.delete(digest)) return; // somebody else was faster
+      this.#db.run('DELETE FROM content_blob WHERE digest = ?', digest);
+      await this.#files.remove(digest);
+    });
   }
 
   async *list(): AsyncGenerator<BlobInfo> {
-    yield* [...this.#blobs.values()];
+    // What is listed may be deleted meanwhile.
+    yield* Array.from(this.#blobs.values());
   }
 }
 

@@ -59,3 +59,12 @@ export interface TreeChange {
   readonly stat?: Stat;
   readonly digest?: string;
 }
+
+export interface ReceiveResult {
+  /** Files whose data was transferred. */
+  readonly files: number;
+  /** Bytes of their data. */
+  readonly bytes: number;
+  /** Entries added, modified or deleted. */
+  readonly changes: number;
+}

@@ -1,7 +1,7 @@
 /** What a frontend sees of the build. The same code serves in the daemon, in a client's process and in a frontend image. */
 import type { Definition, SourceInfo, Range } from '../proto/ops.pb.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
-import type { BuildResult } from '../llb/result.ts';
+import type { BuildResult } from '../llb/index.ts';
 import type { Digest, Platform } from '../oci/types.ts';
 
 export interface GatewayRef {

@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import { serveJobs } from '../base/threads.ts';
+import { serveJobs } from '../base/index.ts';
 
 /** Pages given back at a time: writers on the main thread wait for no longer than that takes. */
 const STEP = 256;

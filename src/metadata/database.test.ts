@@ -14,7 +14,7 @@ function temporary(t: test.TestContext): string {
 
 const STEPS = ['CREATE TABLE thing (id TEXT PRIMARY KEY, body TEXT)'];
 
-test('steps run once, in order, and later ones on an existing file', async (t) => {
+void test('steps run once, in order, and later ones on an existing file', async (t) => {
   const path = temporary(t);
   let db = openDatabase(path);
   db.register('things', STEPS);
@@ -29,7 +29,7 @@ test('steps run once, in order, and later ones on an existing file', async (t) =
   await db.close();
 });
 
-test('a transaction is all or nothing, also a nested one', async (t) => {
+void test('a transaction is all or nothing, also a nested one', async (t) => {
   const db = openDatabase(temporary(t));
   db.register('things', STEPS);
   assert.throws(() =>
@@ -47,7 +47,7 @@ test('a transaction is all or nothing, also a nested one', async (t) => {
   await db.close();
 });
 
-test('a damaged file is set aside and an empty database takes its place', async (t) => {
+void test('a damaged file is set aside and an empty database takes its place', async (t) => {
   const path = temporary(t);
   const lines: string[] = [];
   configureLog({ write: (line) => lines.push(line) });
@@ -61,7 +61,7 @@ test('a damaged file is set aside and an empty database takes its place', async 
   assert.match(lines.join(''), /damaged/);
 });
 
-test('damage in the middle of a file is found', async (t) => {
+void test('damage in the middle of a file is found', async (t) => {
   const path = temporary(t);
   configureLog({ write: () => {} });
   t.after(() => configureLog({ write: (line) => void process.stderr.write(line) }));
@@ -80,7 +80,7 @@ test('damage in the middle of a file is found', async (t) => {
   await db.close();
 });
 
-test('the file shrinks after deletions', async (t) => {
+void test('the file shrinks after deletions', async (t) => {
   const path = temporary(t);
   const db = openDatabase(path);
   db.register('things', STEPS);

@@ -77,9 +77,13 @@ export const bytesType: MessageType<Bytes> = {
   decode: decodeBytes,
 };
 
-type Method<T> = MethodDefinition<T, T>;
+/** Which ways a method streams stays in its type: `Server.add` picks the handler's shape by it. */
+type Retyped<M extends MethodDefinition<any, any>, T> = MethodDefinition<T, T> & {
+  readonly requestStream: M['requestStream'];
+  readonly responseStream: M['responseStream'];
+};
 
-function retyped<T>(method: MethodDefinition<any, any>, type: MessageType<T>): Method<T> {
+function retyped<M extends MethodDefinition<any, any>, T>(method: M, type: MessageType<T>): Retyped<M, T> {
   return {
     name: method.name,
     requestType: type,
@@ -90,12 +94,12 @@ function retyped<T>(method: MethodDefinition<any, any>, type: MessageType<T>): M
 }
 
 /** The same method with encoded messages on both sides. */
-export function rawMethod(method: MethodDefinition<any, any>): Method<Uint8Array> {
+export function rawMethod<M extends MethodDefinition<any, any>>(method: M): Retyped<M, Uint8Array> {
   return retyped(method, rawType);
 }
 
 /** The same method for BytesMessage, without copies. */
-export function bytesMethod(method: MethodDefinition<any, any>): Method<Bytes> {
+export function bytesMethod<M extends MethodDefinition<any, any>>(method: M): Retyped<M, Bytes> {
   return retyped(method, bytesType);
 }
 

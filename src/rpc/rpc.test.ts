@@ -5,6 +5,7 @@ import { BuildError, Code, Deferred, jsonDetail } from '../base/index.ts';
 import {
   addHealth,
   bytesMethod,
+  bytesType,
   createChannel,
   createServer,
   duplexFromCall,
@@ -12,12 +13,13 @@ import {
   duplexPair,
   oneMethod,
 } from './index.ts';
-import type { BidiHandler, Bytes, Channel, Server, UnaryHandler } from './index.ts';
+import type { BidiHandler, Bytes, Channel, Server, ServerCall, UnaryHandler } from './index.ts';
 import { HealthDefinition } from '../proto/health.pb.ts';
 import { percentDecode, statusHeaders, parseStatusHeaders } from './status.ts';
 
-const echo = bytesMethod({ name: 'Echo', requestStream: false, responseStream: false } as never);
-const stream = bytesMethod({ name: 'Stream', requestStream: true, responseStream: true } as never);
+const types = { requestType: bytesType, responseType: bytesType };
+const echo = bytesMethod({ name: 'Echo', requestStream: false, responseStream: false, ...types } as const);
+const stream = bytesMethod({ name: 'Stream', requestStream: true, responseStream: true, ...types } as const);
 const service = { fullName: 'test.Echo', methods: { echo, stream } };
 
 async function connected(
@@ -161,7 +163,7 @@ test('a deadline ends both sides', async () => {
   const heard = new Deferred<unknown>();
   await connected(
     {
-      stream: async (_in, _out, call) => {
+      stream: async (_in: unknown, _out: unknown, call: ServerCall) => {
         await new Promise<void>((resolve) => call.signal.addEventListener('abort', () => resolve()));
         heard.resolve(call.signal.reason);
       },
@@ -180,7 +182,7 @@ test('a lost connection aborts the handler and fails the caller', async () => {
   const started = new Deferred();
   const server = createServer();
   server.add(service, {
-    stream: async (_in, _out, call) => {
+    stream: async (_in: unknown, _out: unknown, call: ServerCall) => {
       call.signal.addEventListener('abort', () => heard.resolve());
       started.resolve();
       await heard.promise;

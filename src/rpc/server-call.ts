@@ -7,6 +7,9 @@ import { decodeMetadata, encodeMetadata, parseTimeout, timerMs } from './metadat
 import { statusHeaders } from './status.ts';
 import type { Metadata, MethodDefinition, ServerCall } from './types.ts';
 
+/** For the status to be on its way before a reset. */
+const RESET_DELAY_MS = 100;
+
 export interface Route {
   readonly method: MethodDefinition<any, any>;
   readonly handler: ((...args: any[]) => Promise<unknown>) | undefined;
@@ -135,13 +138,14 @@ export class IncomingCall implements ServerCall {
       });
       stream.end();
     }
-    // A client that is still sending learns that nobody listens.
-    const release = (): void => {
-      if (!stream.destroyed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
-    };
+    // A client that is still sending learns that nobody listens. Others end the call by themselves once they have its
+    // status, which a reset that leaves at the same time would overtake: nghttp2 drops what is queued for the stream.
     stream.resume();
-    if (stream.writableFinished) setImmediate(release);
-    else stream.once('finish', () => setImmediate(release));
+    if (stream.readableEnded) return;
+    const timer = setTimeout(() => {
+      if (!stream.destroyed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    }, RESET_DELAY_MS);
+    stream.once('close', () => clearTimeout(timer));
   }
 }
 

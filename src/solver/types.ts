@@ -2,7 +2,7 @@
  * The vocabulary of the graph engine. It knows of vertices, keys and results and nothing of what they are made of: `sys`
  * is opaque here and is what the caller's {@link ResolveOp} understands.
  */
-import type { StepProgress } from '../base/index.ts';
+import type { BuildError, StepProgress, TimeNs, WarningUpdate } from '../base/index.ts';
 
 export interface Edge {
   readonly vertex: Vertex;
@@ -94,13 +94,28 @@ export interface CacheKeySelector {
   readonly selector?: string;
 }
 
+/**
+ * What a result is found by. `id` is the identity of the key in this process and in the store that gave it; the rest
+ * says how it came about, which a cache export writes down. Never changed once it is handed out.
+ */
 export interface CacheKey {
   readonly id: string;
+  readonly digest: string;
+  readonly output: number;
+  /** For each input the keys that stand for it, any of them alone suffices; empty for a root. */
+  readonly deps: readonly (readonly CacheKeySelector[])[];
+  /** The ids under which managers know the key. */
+  readonly stored: ReadonlyMap<CacheManager, string>;
+  /** The vertex whose result it names; undefined for the key of an input's content. */
+  readonly vertex?: string;
+  /** As {@link VertexOptions.exportCache} of that vertex. */
+  readonly exportCache?: boolean;
 }
 
 export interface CacheRecord {
   readonly id: string;
   readonly createdAt: bigint;
+  /** Between records of the same age the lowest wins. */
   readonly priority: number;
   readonly manager: CacheManager;
   readonly key: CacheKey;
@@ -110,7 +125,7 @@ export interface CacheRecord {
 /** A store of keys and the results that they lead to: the daemon's own, or an imported cache (then read-only). */
 export interface CacheManager {
   readonly id: string;
-  /** Result keys reached from these input keys by this digest and output; no inputs: the root key itself. */
+  /** Result keys reached from these keys of one input by this digest and output. No keys: the root key, when it is known. */
   query(
     inputs: readonly CacheKeySelector[],
     input: number,
@@ -118,8 +133,160 @@ export interface CacheManager {
     output: number,
   ): Promise<readonly CacheKey[]>;
   records(key: CacheKey): Promise<readonly CacheRecord[]>;
-  /** Throws NotFound when the record is gone: the engine then drops it and goes on. */
+  /** Throws NotFound when the record is gone (and forgets it). The result is the caller's. */
   load(record: CacheRecord): Promise<Result>;
+  /** The result stays the caller's. Returns the key with its id in this store. */
   save(key: CacheKey, result: Result, createdAt: bigint): Promise<CacheKey>;
-  releaseUnreferenced(): Promise<void>;
+  /** Makes a key that was found by some of its inputs' keys reachable from all of them. */
+  link(key: CacheKey): Promise<void>;
+  /** Forgets results that the result store no longer has, and the keys that lead nowhere then. */
+  releaseUnreferenced(signal?: AbortSignal): Promise<void>;
+}
+
+/** One step of a graph of keys: whoever has the parent key as that input of a vertex of that digest has the target. */
+export interface KeyLink {
+  readonly input: number;
+  readonly output: number;
+  readonly digest: string;
+  /** Empty: the whole input. */
+  readonly selector: string;
+}
+
+export interface StoredResult {
+  readonly id: string;
+  readonly createdAt: bigint;
+}
+
+/** Where a {@link CacheManager} keeps its graph. Calls are synchronous and must be cheap. What is damaged is not there. */
+export interface KeyStore {
+  /** Whether anything is known of the key: results, or links to others. */
+  exists(key: string): boolean;
+  links(key: string, link: KeyLink): readonly string[];
+  addLink(key: string, link: KeyLink, target: string): void;
+  /** The links that lead to the key. */
+  backlinks(key: string): readonly { readonly key: string; readonly link: KeyLink }[];
+  results(key: string): readonly StoredResult[];
+  addResult(key: string, result: StoredResult): void;
+  /** Ids in ascending order, after that id. */
+  resultIds(after: string, limit: number): readonly string[];
+  /** Takes the result from all keys; keys that then have neither results nor links go too, upwards. */
+  release(resultId: string): void;
+  /** All changes of `work` or none. */
+  transaction<T>(work: () => T): T;
+}
+
+/** Keeps results between builds. */
+export interface ResultStore {
+  /** The result stays the caller's. */
+  save(result: Result, createdAt: bigint): Promise<StoredResult>;
+  /** Throws NotFound. The result is the caller's. */
+  load(id: string): Promise<Result>;
+  exists(id: string): Promise<boolean>;
+}
+
+/** A result and the keys that it can be found by. */
+export interface CachedResult extends Result {
+  /** As it was asked for. */
+  readonly edge: Edge;
+  readonly cacheKeys: readonly CacheKey[];
+  /** Where it was loaded from; undefined when it was made by this daemon since it started. */
+  readonly record?: CacheRecord;
+  fork(): CachedResult;
+}
+
+/** One state of a vertex. The same digest may start and complete several times (cache lookup, then run): the last counts. */
+export interface VertexState {
+  readonly digest: string;
+  readonly inputs: readonly string[];
+  readonly name: string;
+  readonly cached: boolean;
+  readonly started?: TimeNs;
+  readonly completed?: TimeNs;
+  /** Empty: none. */
+  readonly error: string;
+  readonly progressGroup?: ProgressGroup;
+}
+
+export interface VertexStatus {
+  readonly id: string;
+  readonly vertex: string;
+  readonly name: string;
+  readonly current: number;
+  readonly total: number;
+  readonly timestamp: TimeNs;
+  readonly started?: TimeNs;
+  readonly completed?: TimeNs;
+}
+
+export interface VertexLog {
+  readonly vertex: string;
+  readonly timestamp: TimeNs;
+  readonly stream: 1 | 2;
+  readonly msg: Uint8Array;
+}
+
+export interface VertexWarning extends WarningUpdate {
+  readonly vertex: string;
+}
+
+/** What is new since the reader's last batch. At most about 1 MiB of logs; what is more follows in batches of its own. */
+export interface StatusBatch {
+  readonly vertexes: readonly VertexState[];
+  readonly statuses: readonly VertexStatus[];
+  readonly logs: readonly VertexLog[];
+  readonly warnings: readonly VertexWarning[];
+}
+
+/** Counted by digest, as a client would from the whole stream. */
+export interface StepCounts {
+  readonly total: number;
+  readonly cached: number;
+  readonly completed: number;
+  readonly warnings: number;
+}
+
+/** One build. Everything that it asked for is held until {@link discard}. */
+export interface Job {
+  readonly id: string;
+  /** What ops of this job's vertices find by {@link JobContext.values}. */
+  setValue(key: string, value: unknown): void;
+  readonly values: ReadonlyMap<string, unknown>;
+  addSession(id: string): void;
+  readonly sessions: readonly string[];
+  /** The result is the caller's. Rejects as soon as `signal` aborts or the job is discarded. */
+  build(edge: Edge, signal?: AbortSignal): Promise<CachedResult>;
+  /** Work that is no vertex, shown as one while it runs. */
+  step<T>(
+    vertex: { readonly digest: string; readonly name: string; readonly progressGroup?: ProgressGroup },
+    work: (context: JobContext) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
+  warn(digest: string, warning: WarningUpdate): void;
+  /** From the start, for each reader. Ends with {@link closeProgress} or {@link discard}; throws when `signal` aborts. */
+  status(signal?: AbortSignal): AsyncIterable<StatusBatch>;
+  counts(): StepCounts;
+  /** Ends the status streams; what happens later is not shown. */
+  closeProgress(): void;
+  /** Cancels what still runs and releases everything. Status stays readable for ten seconds. */
+  discard(): Promise<void>;
+}
+
+export interface Solver {
+  /** Throws AlreadyExists. */
+  newJob(id: string, options?: { readonly sessions?: readonly string[] }): Job;
+  find(id: string): Job | undefined;
+  /** Throws NotFound when no job of that id appears in time. */
+  waitFor(id: string, timeoutMs?: number, signal?: AbortSignal): Promise<Job>;
+  /** Jobs that are not discarded. */
+  readonly jobs: readonly Job[];
+  /** Discards all jobs. */
+  close(): Promise<void>;
+}
+
+export interface SolverOptions {
+  readonly resolveOp: ResolveOp;
+  /** The daemon's own cache: all results are saved there. */
+  readonly cache: CacheManager;
+  /** Adds to an error of a vertex what only the caller knows of it; the engine itself adds errdefs.Vertex. */
+  readonly describeError?: (error: BuildError, vertex: Vertex) => BuildError;
 }

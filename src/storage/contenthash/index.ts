@@ -3,10 +3,11 @@
  * with it. In come refs, paths and selectors (or the changes of a transfer), out go digests. Deliberately absent: mounts,
  * cache keys.
  */
+import { FileTreeHasher } from './tree-hasher.ts';
 import type { TreeHasher, TreeHasherOptions } from './types.ts';
 
 export type { TreeHasher, TreeHasherOptions } from './types.ts';
 
-export function createTreeHasher(_options: TreeHasherOptions): TreeHasher {
-  throw new Error('not yet');
+export function createTreeHasher(options: TreeHasherOptions): TreeHasher {
+  return new FileTreeHasher(options);
 }

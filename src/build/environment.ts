@@ -1,0 +1,47 @@
+import type { ContentStore } from '../content/types.ts';
+import type { Executor } from '../executor/types.ts';
+import type { Exporter } from '../exporters/types.ts';
+import type { Frontend } from '../frontends/types.ts';
+import type { Platform } from '../oci/index.ts';
+import type { SourceSet } from '../ops/index.ts';
+import type { SessionManager } from '../session/types.ts';
+import type { JobContext, Solver } from '../solver/index.ts';
+import type { CacheAccessor } from '../storage/types.ts';
+import type { ResolveImageOptions, SourceMeta } from '../frontends/types.ts';
+import type { Entitlement } from './entitlements.ts';
+import type { History } from './history/index.ts';
+
+export interface WorkerInfo {
+  readonly id: string;
+  readonly labels: ReadonlyMap<string, string>;
+  platforms(): readonly Platform[];
+}
+
+/** Looks a source up without making a snapshot of it: what gateway calls answer frontends with. */
+export interface SourceMetaResolver {
+  image(ref: string, options: ResolveImageOptions & { noConfig?: boolean }, context: JobContext): Promise<{ ref: string; digest: string; config: Uint8Array }>;
+  source(
+    identifier: string,
+    attrs: ReadonlyMap<string, string>,
+    options: ResolveImageOptions & { noConfig?: boolean },
+    context: JobContext,
+  ): Promise<SourceMeta>;
+}
+
+/** Everything that builds share: made once by the daemon. */
+export interface BuildEnvironment {
+  readonly worker: WorkerInfo;
+  readonly accessor: CacheAccessor;
+  readonly content: ContentStore;
+  readonly executor: Executor;
+  readonly sessions: SessionManager;
+  readonly solver: Solver;
+  readonly sources: SourceSet;
+  readonly metaResolver: SourceMetaResolver;
+  readonly exporters: ReadonlyMap<string, Exporter>;
+  readonly frontends: ReadonlyMap<string, Frontend>;
+  readonly history: History;
+  readonly entitlements: ReadonlySet<Entitlement>;
+  /** Forgets the index of cache mounts of these ids, so that the next step finds them empty. */
+  readonly dropCacheMounts: (ids: ReadonlyMap<string, boolean>) => Promise<void>;
+}

@@ -1,0 +1,100 @@
+/** The promise of a definition's result: nothing runs until somebody asks, and then once for everybody. */
+import { BuildError, jsonDetail, toBuildError, canceled } from '../base/index.ts';
+import type { Definition } from '../proto/ops.pb.ts';
+import type { CachedResult } from '../solver/index.ts';
+import { refOf } from '../ops/index.ts';
+import type { ImmutableRef } from '../storage/types.ts';
+
+export type Evaluate = (definition: Definition, signal: AbortSignal) => Promise<CachedResult>;
+
+interface Evaluation {
+  readonly result: Promise<CachedResult>;
+  readonly abort: AbortController;
+}
+
+/** Counted: every {@link fork} needs its own {@link release}; the last one stops or releases the evaluation. */
+export class LazyRef {
+  readonly definition: Definition;
+  readonly #evaluate: Evaluate;
+  readonly #shared: { owners: number; evaluation: Evaluation | undefined };
+  #released = false;
+
+  constructor(definition: Definition, evaluate: Evaluate, shared?: LazyRef) {
+    this.definition = definition;
+    this.#evaluate = evaluate;
+    this.#shared = shared === undefined ? { owners: 0, evaluation: undefined } : shared.#shared;
+    this.#shared.owners++;
+  }
+
+  fork(): LazyRef {
+    return new LazyRef(this.definition, this.#evaluate, this);
+  }
+
+  /** The result stays this ref's. Rejects with the source locations of the failed vertex among the error's details. */
+  async result(signal?: AbortSignal): Promise<CachedResult> {
+    if (this.#released) throw new Error('lazy ref used after its release');
+    let evaluation = this.#shared.evaluation;
+    if (evaluation === undefined) {
+      const abort = new AbortController();
+      const result = this.#evaluate(this.definition, abort.signal).catch((error: unknown) => {
+        throw withSources(toBuildError(error), this.definition);
+      });
+      result.catch(() => {});
+      this.#shared.evaluation = evaluation = { result, abort };
+    }
+    if (signal === undefined) return evaluation.result;
+    return raceAbort(evaluation.result, signal);
+  }
+
+  /** The snapshot, undefined for scratch. It stays this ref's. */
+  async immutable(signal?: AbortSignal): Promise<ImmutableRef | undefined> {
+    return refOf(await this.result(signal));
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    if (--this.#shared.owners > 0) return;
+    const evaluation = this.#shared.evaluation;
+    if (evaluation === undefined) return;
+    evaluation.abort.abort(canceled());
+    const result = await evaluation.result.catch(() => undefined);
+    await result?.release();
+  }
+}
+
+function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(toBuildError(signal.reason));
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(toBuildError(signal.reason));
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/** Adds errdefs.Source for each location that the definition knows of the failed vertex (upstream: solver/errdefs/source.go). */
+function withSources(error: BuildError, definition: Definition): BuildError {
+  const vertex = error.findDetail('errdefs.Vertex') as { digest?: string } | undefined;
+  const source = definition.Source;
+  if (vertex?.digest === undefined || source === undefined) return error;
+  let result = error;
+  for (const location of source.locations.get(vertex.digest)?.locations ?? []) {
+    const info = source.infos[location.sourceIndex];
+    if (info === undefined) continue;
+    result = result.withDetail(
+      jsonDetail('errdefs.Source', {
+        info: {
+          filename: info.filename || undefined,
+          data: info.data.length === 0 ? undefined : Buffer.from(info.data).toString('base64'),
+          language: info.language || undefined,
+        },
+        ranges: location.ranges.map((r) => ({ start: position(r.start), end: position(r.end) })),
+      }),
+    );
+  }
+  return result;
+}
+
+function position(p: { line: number; character: number } | undefined): object | undefined {
+  return p === undefined ? undefined : { line: p.line || undefined, character: p.character || undefined };
+}

@@ -1,0 +1,232 @@
+import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { invalidArgument, logger, nowNs, randomId, wrapError } from '../../base/index.ts';
+import type { CommandSpec, FlagSpec } from '../../base/index.ts';
+import type { SolveRequest } from '../../client/index.ts';
+import type { StatusResponse } from '../../proto/control.pb.ts';
+import { Policy } from '../../proto/policy.pb.ts';
+import { provideAgents, provideAuth, provideSecrets } from '../../session/index.ts';
+import type { Attachable } from '../../session/index.ts';
+import type { Action, CommandContext } from '../context.ts';
+import { startProgress, statusJson } from '../progress/index.ts';
+import { CacheMetrics } from './cache-metrics.ts';
+import { parseExportCaches, parseImportCaches } from './caches.ts';
+import { readDefinition, withoutCache } from './definition.ts';
+import {
+  checkEntitlements,
+  parseAuthTls,
+  parseLocals,
+  parseOciLayouts,
+  parseOpts,
+  parseSecrets,
+  parseSsh,
+} from './inputs.ts';
+import { metadataJson, writeWhole } from './metadata-file.ts';
+import { parseOutputs } from './outputs.ts';
+
+const flag = (kind: FlagSpec['kind'], name: string, usage: string, more: Partial<FlagSpec> = {}): FlagSpec => ({
+  kind,
+  name,
+  usage,
+  ...more,
+});
+
+const flags: readonly FlagSpec[] = [
+  flag(
+    'list',
+    'output',
+    'Define exports for build result, e.g. --output type=image,name=docker.io/username/image,push=true',
+    { aliases: ['o'] },
+  ),
+  flag('string', 'progress', 'Set type of progress (auto, plain, tty, rawjson). Use plain to show container output', {
+    default: 'auto',
+  }),
+  flag('string', 'trace', 'Path to trace file. Defaults to no tracing.'),
+  flag('list', 'local', 'Allow build access to the local directory'),
+  flag('list', 'oci-layout', 'Allow build access to the local OCI layout'),
+  flag('string', 'frontend', 'Define frontend used for build'),
+  flag('list', 'opt', 'Define custom options for frontend, e.g. --opt target=foo --opt build-arg:foo=bar'),
+  flag('bool', 'no-cache', 'Disable cache for all the vertices'),
+  flag(
+    'list',
+    'export-cache',
+    'Export build cache, e.g. --export-cache type=registry,ref=example.com/foo/bar, or --export-cache type=local,dest=path/to/dir',
+  ),
+  flag(
+    'list',
+    'import-cache',
+    'Import build cache, e.g. --import-cache type=registry,ref=example.com/foo/bar, or --import-cache type=local,src=path/to/dir',
+  ),
+  flag('list', 'secret', 'Secret value exposed to the build. Format id=secretname,src=filepath'),
+  flag('list', 'allow', 'Allow extra privileged entitlement, e.g. network.host, security.insecure, device'),
+  flag(
+    'list',
+    'ssh',
+    'Allow forwarding SSH agent or a raw Unix socket to the builder. Format default|<id>[=<socket>[,raw=false]|<key>[,<key>]]',
+  ),
+  flag('string', 'metadata-file', 'Output build metadata (e.g., image digest) to a file as JSON'),
+  flag('string', 'source-policy-file', 'Read source policy file from a JSON file'),
+  flag('bool', 'proxy-network', 'Run build with proxy network enforcement'),
+  flag('string', 'ref-file', 'Write build ref to a file'),
+  flag(
+    'list',
+    'registry-auth-tlscontext',
+    'Overwrite TLS configuration when authenticating with registries, e.g. --registry-auth-tlscontext host=https://myserver:2376,insecure=false,ca=/path/to/my/ca.crt,cert=/path/to/my/cert.crt,key=/path/to/my/key.crt',
+  ),
+  flag(
+    'string',
+    'debug-json-cache-metrics',
+    "Where to output json cache metrics, use 'stdout' or 'stderr' for standard (error) output.",
+  ),
+];
+
+function readPolicy(path: string): Policy | undefined {
+  if (path === '') return undefined;
+  const text = readFileSync(path, 'utf8');
+  try {
+    return Policy.fromJSON(JSON.parse(text));
+  } catch (error) {
+    throw wrapError(error, `failed to unmarshal source-policy-file ${JSON.stringify(path)}`);
+  }
+}
+
+/** A step of the client's own, begun and ended at once. */
+function ownStep(name: string): StatusResponse {
+  const ns = nowNs();
+  const time = { seconds: ns / 1_000_000_000n, nanos: Number(ns % 1_000_000_000n) };
+  const vertex = {
+    digest: `random:${randomId()}`,
+    inputs: [],
+    name,
+    cached: false,
+    started: time,
+    completed: time,
+    error: '',
+    progressGroup: undefined,
+  };
+  return { vertexes: [vertex], statuses: [], logs: [], warnings: [] };
+}
+
+/** Where status messages go beside the display. */
+function openMetrics(where: string, context: CommandContext): { metrics: CacheMetrics; end: () => void } | undefined {
+  if (where === '') return undefined;
+  const metrics = new CacheMetrics();
+  if (where === 'stdout' || where === 'stderr') {
+    return { metrics, end: () => context.print(metrics.render(), where) };
+  }
+  writeFileSync(where, '', { mode: 0o600 });
+  return { metrics, end: () => appendFileSync(where, metrics.render()) };
+}
+
+function printSubrequest(metadata: ReadonlyMap<string, Uint8Array>, context: CommandContext): void {
+  const whole = metadata.get('result.txt');
+  if (whole !== undefined) {
+    context.print(Buffer.from(whole).toString('utf8'));
+    return;
+  }
+  for (const [key, value] of metadata) {
+    if (key.startsWith('result.')) context.print(`${key}\n${Buffer.from(value).toString('utf8')}\n`);
+  }
+}
+
+const build: Action = async (given, _args, context) => {
+  const client = await context.client(given, {
+    mayEmbed: true,
+    failure: 'listing workers for Build: failed to list workers',
+  });
+  const tracePath = given.string('trace');
+  const trace = tracePath === '' ? undefined : openSync(tracePath, 'a', 0o600);
+  let onUse: (name: string) => void = () => {};
+  const attachables: Attachable[] = [
+    provideAuth({
+      tls: parseAuthTls(given.list('registry-auth-tlscontext')),
+      onUse: (name) => onUse(name),
+    }),
+  ];
+  if (given.isSet('ssh')) attachables.push(provideAgents(parseSsh(given.list('ssh'))));
+  if (given.isSet('secret')) attachables.push(await provideSecrets(parseSecrets(given.list('secret'))));
+  checkEntitlements(given.list('allow'));
+  const ref = randomId();
+  const opts = labelled('invalid opt', () => parseOpts(given.list('opt')));
+  const request: SolveRequest = {
+    ref,
+    exports: parseOutputs(given.list('output'), context.stdout),
+    cacheExports: parseExportCaches(given.list('export-cache')),
+    cacheImports: parseImportCaches(given.list('import-cache')),
+    attachables,
+    entitlements: given.list('allow'),
+    sourcePolicy: readPolicy(given.string('source-policy-file')),
+    proxyNetwork: given.bool('proxy-network'),
+    localDirs: labelled('invalid local', () => parseLocals(given.list('local'))),
+    ociStores: labelled('invalid oci-layout', () => parseOciLayouts(given.list('oci-layout'))),
+    onWarning: (message) => logger.warn(message),
+    signal: context.signal,
+  };
+  const frontend = given.string('frontend');
+  let definition = undefined;
+  if (frontend === '') {
+    if (context.stdin.isTTY) throw invalidArgument('please specify --frontend or pipe LLB definition to stdin');
+    definition = await readDefinition(context.stdin);
+    if (definition.def.length === 0) {
+      throw invalidArgument('empty definition sent to build. Specify --frontend instead?');
+    }
+    if (given.bool('no-cache')) definition = withoutCache(definition);
+  } else if (given.bool('no-cache')) opts.set('no-cache', '');
+  const isSubrequest = opts.has('requestid');
+  if (isSubrequest && !opts.has('frontend.caps')) opts.set('frontend.caps', 'moby.buildkit.frontend.subrequests');
+
+  const metrics = openMetrics(given.string('debug-json-cache-metrics'), context);
+  const refFile = given.string('ref-file');
+  let answers: ReadonlyMap<string, Uint8Array> = new Map();
+  const progress = startProgress(given.string('progress'), context.stderr);
+  const onStatus = (status: StatusResponse): void => {
+    progress.update(status);
+    metrics?.metrics.update(status);
+    if (trace !== undefined) writeSync(trace, statusJson(status));
+  };
+  onUse = (name) => onStatus(ownStep(name));
+  try {
+    const { exporterResponse } = await client.build(
+      async (gateway) => {
+        const result = await gateway.solve({
+          definition,
+          frontend,
+          frontendOpt: opts,
+          cacheImports: request.cacheImports?.map((c) => ({ type: c.type, attrs: c.attrs })),
+        });
+        if (isSubrequest) answers = result.metadata;
+        return result;
+      },
+      { ...request, frontendAttrs: opts, onStatus },
+      'buildctl',
+    );
+    for (const [key, value] of exporterResponse) logger.debug(`exporter response: ${key}=${value}`);
+    const metadataFile = given.string('metadata-file');
+    if (metadataFile !== '') writeWhole(metadataFile, metadataJson(exporterResponse));
+  } finally {
+    progress.close();
+    if (trace !== undefined) closeSync(trace);
+    if (refFile !== '') writeWhole(refFile, ref);
+    metrics?.end();
+  }
+  printSubrequest(answers, context);
+};
+
+function labelled<T>(label: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw wrapError(error, label);
+  }
+}
+
+export const buildCommand: CommandSpec<CommandContext> = {
+  name: 'build',
+  aliases: ['b'],
+  usage: 'build',
+  usageText: `
+To build and push an image using Dockerfile:
+  $ buildctl build --frontend dockerfile.v0 --opt target=foo --opt build-arg:foo=bar --local context=. --local dockerfile=. --output type=image,name=docker.io/username/image,push=true
+`,
+  flags,
+  action: build,
+};

@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { invalidArgument, wrapError } from '../../base/index.ts';
+import { Definition, Op } from '../../proto/ops.pb.ts';
+import type { OpMetadata } from '../../proto/ops.pb.ts';
+
+/** A definition travels in one message (16 MiB): nothing larger can be built. */
+const MAX_DEFINITION = 16 << 20;
+
+/** A marshalled LLB definition. Throws InvalidArgument for what is none. */
+export async function readDefinition(input: Readable): Promise<Definition> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of input as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > MAX_DEFINITION) throw invalidArgument('failed to parse input: definition is too large');
+    parts.push(part);
+  }
+  try {
+    const definition = Definition.decode(Buffer.concat(parts));
+    for (const bytes of definition.def) Op.decode(bytes);
+    return definition;
+  } catch (error) {
+    throw wrapError(error, 'failed to parse input');
+  }
+}
+
+export function opDigest(op: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(op).digest('hex')}`;
+}
+
+function emptyMetadata(): OpMetadata {
+  return {
+    ignoreCache: false,
+    description: new Map(),
+    exportCache: undefined,
+    caps: new Map(),
+    progressGroup: undefined,
+    linuxResources: undefined,
+  };
+}
+
+/** The same definition with every op to be run anew. */
+export function withoutCache(definition: Definition): Definition {
+  const metadata = new Map(definition.metadata);
+  for (const op of definition.def) {
+    const digest = opDigest(op);
+    metadata.set(digest, { ...(metadata.get(digest) ?? emptyMetadata()), ignoreCache: true });
+  }
+  return { ...definition, metadata };
+}

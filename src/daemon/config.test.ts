@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { parseConfig } from './config.ts';
+import { diskSpaceBytes, parseDiskSpace, parseDurationNs } from './units.ts';
+
+test('an empty file gives the defaults', () => {
+  const config = parseConfig('');
+  assert.equal(config.root, '/var/lib/buildkit');
+  assert.deepEqual(config.addresses, ['unix:///run/buildkit/buildkitd.sock']);
+  assert.equal(config.oci.gc, true);
+  assert.equal(config.history.maxEntries, 50);
+  assert.equal(config.frontends.dockerfile, true);
+});
+
+test('keys are read with their units', () => {
+  const config = parseConfig(`
+    root = "/x"
+    insecure-entitlements = ["network.host"]
+    [log]
+      format = "json"
+    [worker.oci]
+      max-parallelism = 3
+      reservedSpace = "10%"
+      [worker.oci.labels]
+        "a.b" = "c"
+      [[worker.oci.gcpolicy]]
+        keepBytes = 512000000
+        keepDuration = "48h"
+        filters = ["type==source.local"]
+    [registry."docker.io"]
+      mirrors = ["localhost:5000"]
+    [dns]
+      nameservers = ["1.1.1.1"]
+    [frontend."dockerfile.v0"]
+      enabled = false
+  `);
+  assert.equal(config.root, '/x');
+  assert.deepEqual(config.entitlements, ['network.host']);
+  assert.equal(config.logFormat, 'json');
+  assert.equal(config.oci.maxParallelism, 3);
+  assert.deepEqual(config.oci.reservedSpace, { percent: 10 });
+  assert.equal(config.oci.labels.get('a.b'), 'c');
+  assert.deepEqual(config.oci.gcPolicy[0].reservedSpace, { bytes: 512000000 });
+  assert.equal(config.oci.gcPolicy[0].keepDurationNs, 48n * 3600n * 1_000_000_000n);
+  assert.deepEqual(config.registries.get('docker.io')?.mirrors, ['localhost:5000']);
+  assert.deepEqual(config.dns?.nameservers, ['1.1.1.1']);
+  assert.equal(config.frontends.dockerfile, false);
+});
+
+test('a wrong type names its key', () => {
+  assert.throws(
+    () => parseConfig('[worker.oci]\nmax-parallelism = "many"'),
+    /worker\.oci\.max-parallelism must be an integer/,
+  );
+  assert.throws(() => parseConfig('root = ['), /failed to load config/);
+  assert.throws(() => parseConfig('[system]\nmaxRegistryConcurrency = 0'), /must be greater than 0/);
+});
+
+test('sizes and durations', () => {
+  assert.deepEqual(parseDiskSpace('512MB'), { bytes: 512 * 2 ** 20 });
+  assert.deepEqual(parseDiskSpace('10GiB'), { bytes: 10 * 2 ** 30 });
+  assert.throws(() => parseDiskSpace('ten'), /invalid disk space ten/);
+  assert.equal(diskSpaceBytes({ percent: 10 }, 100 * 2 ** 30), 11e9);
+  assert.equal(diskSpaceBytes({ percent: 10 }, 0), 2e9);
+  assert.equal(parseDurationNs('1h30m'), 5_400_000_000_000n);
+  assert.equal(parseDurationNs('90'), 90_000_000_000n);
+  assert.throws(() => parseDurationNs('soon'), /invalid duration soon/);
+});

@@ -1,0 +1,278 @@
+/**
+ * buildkitd.toml and the flags that override it, as one checked value. Keys, defaults and units are upstream's
+ * (cmd/buildkitd/config): unknown keys are ignored there and here, wrong types are errors here.
+ */
+import { readFileSync } from 'node:fs';
+import { parse } from 'smol-toml';
+import { invalidArgument, wrapError } from '../base/index.ts';
+import { parseDurationNs, parseDiskSpace } from './units.ts';
+import type { DiskSpace } from './units.ts';
+
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+export interface GcPolicyConfig {
+  readonly all: boolean;
+  readonly filters: readonly string[];
+  readonly keepDurationNs: bigint;
+  readonly reservedSpace: DiskSpace | undefined;
+  readonly maxUsedSpace: DiskSpace | undefined;
+  readonly minFreeSpace: DiskSpace | undefined;
+}
+
+export interface RegistryConfig {
+  readonly mirrors: readonly string[];
+  readonly http?: boolean;
+  readonly insecure?: boolean;
+  readonly ca: readonly string[];
+  readonly keypairs: readonly { key: string; cert: string }[];
+  readonly tlsConfigDirs: readonly string[];
+}
+
+export interface OciWorkerConfig {
+  readonly enabled: boolean | undefined;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly platforms: readonly string[];
+  readonly snapshotter: string;
+  readonly networkMode: string;
+  readonly gc: boolean;
+  readonly gcPolicy: readonly GcPolicyConfig[];
+  readonly reservedSpace: DiskSpace | undefined;
+  readonly maxUsedSpace: DiskSpace | undefined;
+  readonly minFreeSpace: DiskSpace | undefined;
+  readonly binary: string;
+  readonly defaultCgroupParent: string;
+  readonly apparmorProfile: string;
+  readonly maxParallelism: number;
+}
+
+export interface DaemonConfig {
+  readonly root: string;
+  readonly debug: boolean;
+  readonly trace: boolean;
+  readonly logFormat: 'text' | 'json';
+  readonly logLevel: string;
+  readonly addresses: readonly string[];
+  readonly debugAddress: string;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly tls: TlsConfig;
+  readonly entitlements: readonly string[];
+  readonly dns:
+    | {
+        readonly nameservers: readonly string[];
+        readonly options: readonly string[];
+        readonly searchDomains: readonly string[];
+      }
+    | undefined;
+  readonly history: { readonly maxAgeNs: bigint; readonly maxEntries: number };
+  readonly frontends: { readonly dockerfile: boolean; readonly gateway: boolean };
+  readonly maxRegistryConcurrency: number;
+  readonly registries: ReadonlyMap<string, RegistryConfig>;
+  readonly oci: OciWorkerConfig;
+}
+
+export const DEFAULT_ROOT = '/var/lib/buildkit';
+export const DEFAULT_CONFIG = '/etc/buildkit/buildkitd.toml';
+export const DEFAULT_ADDRESS = 'unix:///run/buildkit/buildkitd.sock';
+
+/** One table of the file, read key by key with its path in every error. */
+class Table {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #path: string;
+
+  constructor(values: unknown, path: string) {
+    if (values !== undefined && (typeof values !== 'object' || values === null || Array.isArray(values))) {
+      throw invalidArgument(`invalid config: ${path} must be a table`);
+    }
+    this.#values = (values ?? {}) as Record<string, unknown>;
+    this.#path = path;
+  }
+
+  #get<T>(key: string, kind: string, accept: (v: unknown) => v is T): T | undefined {
+    const value = this.#values[key];
+    if (value === undefined) return undefined;
+    if (!accept(value)) throw invalidArgument(`invalid config: ${this.at(key)} must be ${kind}`);
+    return value;
+  }
+
+  at(key: string): string {
+    return this.#path === '' ? key : `${this.#path}.${key}`;
+  }
+
+  table(key: string): Table {
+    return new Table(this.#values[key], this.at(key));
+  }
+
+  has(key: string): boolean {
+    return this.#values[key] !== undefined;
+  }
+
+  string(key: string): string | undefined {
+    return this.#get(key, 'a string', (v) => typeof v === 'string');
+  }
+
+  bool(key: string): boolean | undefined {
+    return this.#get(key, 'a boolean', (v) => typeof v === 'boolean');
+  }
+
+  int(key: string): number | undefined {
+    return this.#get(key, 'an integer', (v): v is number => typeof v === 'number' && Number.isSafeInteger(v));
+  }
+
+  strings(key: string): readonly string[] {
+    const isStrings = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === 'string');
+    return this.#get(key, 'a list of strings', isStrings) ?? [];
+  }
+
+  tables(key: string): readonly Table[] {
+    const value = this.#values[key];
+    if (value === undefined) return [];
+    if (!Array.isArray(value)) throw invalidArgument(`invalid config: ${this.at(key)} must be a list of tables`);
+    return value.map((v, i) => new Table(v, `${this.at(key)}[${i}]`));
+  }
+
+  entries(): readonly [string, Table][] {
+    return Object.keys(this.#values).map((k) => [k, this.table(k)]);
+  }
+
+  stringMap(): Map<string, string> {
+    return new Map(Object.keys(this.#values).map((k) => [k, this.string(k) ?? '']));
+  }
+
+  /** Text or a bare number, as Go's UnmarshalText takes both. */
+  scalar(key: string): string | undefined {
+    const isScalar = (v: unknown): v is string | number => typeof v === 'string' || typeof v === 'number';
+    const value = this.#get(key, 'text or a number', isScalar);
+    return value === undefined ? undefined : String(value);
+  }
+
+  diskSpace(...keys: readonly string[]): DiskSpace | undefined {
+    for (const key of keys) {
+      const text = this.scalar(key);
+      if (text !== undefined && text !== '') return parseDiskSpace(text);
+    }
+    return undefined;
+  }
+
+  durationNs(key: string): bigint | undefined {
+    const text = this.scalar(key);
+    return text === undefined || text === '' ? undefined : parseDurationNs(text);
+  }
+}
+
+function readGcPolicy(t: Table): GcPolicyConfig {
+  return {
+    all: t.bool('all') ?? false,
+    filters: t.strings('filters'),
+    keepDurationNs: t.durationNs('keepDuration') ?? 0n,
+    reservedSpace: t.diskSpace('reservedSpace', 'keepBytes'),
+    maxUsedSpace: t.diskSpace('maxUsedSpace'),
+    minFreeSpace: t.diskSpace('minFreeSpace'),
+  };
+}
+
+function readRegistry(t: Table): RegistryConfig {
+  return {
+    mirrors: t.strings('mirrors'),
+    http: t.bool('http'),
+    insecure: t.bool('insecure'),
+    ca: t.strings('ca'),
+    keypairs: t.tables('keypair').map((k) => ({ key: k.string('key') ?? '', cert: k.string('cert') ?? '' })),
+    tlsConfigDirs: t.strings('tlsconfigdir'),
+  };
+}
+
+function readOciWorker(t: Table): OciWorkerConfig {
+  return {
+    enabled: t.bool('enabled'),
+    labels: t.table('labels').stringMap(),
+    platforms: t.strings('platforms'),
+    snapshotter: t.string('snapshotter') ?? 'auto',
+    networkMode: t.string('networkMode') ?? 'auto',
+    gc: t.bool('gc') ?? true,
+    gcPolicy: t.tables('gcpolicy').map(readGcPolicy),
+    reservedSpace: t.diskSpace('reservedSpace', 'gckeepstorage'),
+    maxUsedSpace: t.diskSpace('maxUsedSpace'),
+    minFreeSpace: t.diskSpace('minFreeSpace'),
+    binary: t.string('binary') ?? '',
+    defaultCgroupParent: t.string('defaultCgroupParent') ?? '',
+    apparmorProfile: t.string('apparmor-profile') ?? '',
+    maxParallelism: t.int('max-parallelism') ?? 0,
+  };
+}
+
+function readDns(t: Table): DaemonConfig['dns'] {
+  return {
+    nameservers: t.strings('nameservers'),
+    options: t.strings('options'),
+    searchDomains: t.strings('searchDomains'),
+  };
+}
+
+/** The text of a buildkitd.toml. Throws InvalidArgument with the key or line that is wrong. */
+export function parseConfig(text: string): DaemonConfig {
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    throw wrapError(error, 'failed to load config');
+  }
+  const top = new Table(raw, '');
+  const grpc = top.table('grpc');
+  const tls = grpc.table('tls');
+  const addresses = grpc.strings('address');
+  const format = top.table('log').string('format') ?? 'text';
+  if (format !== 'text' && format !== 'json' && format !== '') throw invalidArgument(`unsupported log type: ${format}`);
+  const concurrency = top.table('system').int('maxRegistryConcurrency');
+  if (concurrency !== undefined && concurrency <= 0) {
+    throw invalidArgument(`invalid system.maxRegistryConcurrency ${concurrency}: must be greater than 0`);
+  }
+  const history = top.table('history');
+  const root = top.string('root');
+  return {
+    root: root === undefined || root === '' ? DEFAULT_ROOT : root,
+    debug: top.bool('debug') ?? false,
+    trace: top.bool('trace') ?? false,
+    logFormat: format === 'json' ? 'json' : 'text',
+    logLevel: top.table('log').string('level') ?? '',
+    addresses: addresses.length === 0 ? [DEFAULT_ADDRESS] : addresses,
+    debugAddress: grpc.string('debugAddress') ?? '',
+    uid: grpc.int('uid'),
+    gid: grpc.int('gid'),
+    tls: { cert: tls.string('cert') ?? '', key: tls.string('key') ?? '', ca: tls.string('ca') ?? '' },
+    entitlements: top.strings('insecure-entitlements'),
+    dns: top.has('dns') ? readDns(top.table('dns')) : undefined,
+    history: {
+      maxAgeNs: history.durationNs('maxAge') ?? 48n * 3_600_000_000_000n,
+      maxEntries: history.int('maxEntries') ?? 50,
+    },
+    frontends: {
+      dockerfile: top.table('frontend').table('dockerfile.v0').bool('enabled') ?? true,
+      gateway: top.table('frontend').table('gateway.v0').bool('enabled') ?? true,
+    },
+    maxRegistryConcurrency: concurrency ?? 4,
+    registries: new Map(
+      top
+        .table('registry')
+        .entries()
+        .map(([host, t]) => [host, readRegistry(t)]),
+    ),
+    oci: readOciWorker(top.table('worker').table('oci')),
+  };
+}
+
+/** A missing file is an empty one. */
+export function loadConfig(path: string): DaemonConfig {
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw wrapError(error, `failed to load config from ${path}`);
+  }
+  return parseConfig(text);
+}

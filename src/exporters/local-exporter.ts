@@ -1,0 +1,136 @@
+import { opendir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildError, Code, mapConcurrent, throwIfAborted, unimplemented } from '../base/index.ts';
+import { sendTree } from '../files/index.ts';
+import { sendDirectory } from '../session/index.ts';
+import type { SessionCaller } from '../session/types.ts';
+import { clientOf } from './client.ts';
+import type { ExporterDeps } from './deps.ts';
+import { parseGoBool } from './go-values.ts';
+import { filesOf, platformFolder, showFiles } from './result-files.ts';
+import type { PlatformFiles } from './result-files.ts';
+import { epochNs, parseEpoch } from './result.ts';
+import type { Epoch, ExportedResult } from './result.ts';
+import { countingLine } from './steps.ts';
+import type { ExportContext, Exporter, ExporterInstance, ExportOutcome } from './types.ts';
+
+export interface FileOptions {
+  readonly epoch: Epoch | undefined;
+  readonly split: boolean | undefined;
+  /** `delete`: the client removes what the result does not have. */
+  readonly mode: 'copy' | 'delete';
+}
+
+/** What `local` and `tar` understand; other attributes are ignored as upstream does. */
+export function parseFileOptions(attrs: ReadonlyMap<string, string>): FileOptions {
+  const epoch = attrs.get('source-date-epoch');
+  const split = attrs.get('platform-split');
+  const mode = (attrs.get('mode') ?? '').trim().toLowerCase();
+  if (mode !== '' && mode !== 'copy' && mode !== 'delete') {
+    throw new BuildError(Code.Unknown, `invalid local exporter mode ${JSON.stringify(attrs.get('mode'))}`);
+  }
+  return {
+    epoch: epoch === undefined ? undefined : parseEpoch('source-date-epoch', epoch),
+    split:
+      split === undefined
+        ? undefined
+        : parseGoBool('platform-split', split, `non-bool value for platform-split: ${split}`),
+    mode: mode === 'delete' ? 'delete' : 'copy',
+  };
+}
+
+/** The files of a result in a directory of the client. */
+export function createLocalExporter(deps: ExporterDeps): Exporter {
+  return { type: 'local', resolve: (attrs) => new LocalExport(deps, attrs) };
+}
+
+class LocalExport implements ExporterInstance {
+  readonly name = 'exporting to client directory';
+  readonly type = 'local';
+  readonly attrs: ReadonlyMap<string, string>;
+  readonly #deps: ExporterDeps;
+  readonly #options: FileOptions;
+
+  constructor(deps: ExporterDeps, attrs: ReadonlyMap<string, string>) {
+    this.#deps = deps;
+    this.attrs = attrs;
+    this.#options = parseFileOptions(attrs);
+  }
+
+  async export(result: ExportedResult, context: ExportContext): Promise<ExportOutcome> {
+    const { perPlatform, platforms } = filesOf(result, this.#options.epoch);
+    const caller = await clientOf(this.#deps.sessions, context);
+    const split = this.#options.split ?? perPlatform;
+    if (this.#options.mode === 'delete' && platforms.length > 1) {
+      throw unimplemented('mode=delete of several platforms is not supported');
+    }
+    await using shown = new AsyncDisposableStack();
+    const trees: { files: PlatformFiles; dir: string }[] = [];
+    for (const files of platforms) {
+      const { dir, release } = await showFiles(files.ref);
+      shown.defer(release);
+      trees.push({ files, dir });
+    }
+    if (!split && trees.length > 1) await refuseSamePaths(trees, context.signal);
+    await mapConcurrent(trees, trees.length, ({ files, dir }) => this.#send(files, dir, split, caller, context));
+    return { response: new Map() };
+  }
+
+  async #send(
+    files: PlatformFiles,
+    dir: string,
+    split: boolean,
+    caller: SessionCaller,
+    context: ExportContext,
+  ): Promise<void> {
+    const replace = this.#options.mode === 'delete';
+    const target = { exporterId: String(context.exporterIndex), ...(replace ? { multiPlatform: true } : {}) };
+    const call = sendDirectory(caller, target, context.signal);
+    const line = split && !replace ? `copying files ${files.id}` : 'copying files';
+    try {
+      await countingLine(context.progress, line, (count) =>
+        sendTree(dir, call, {
+          signal: context.signal,
+          onProgress: count,
+          ...(files.epoch === undefined ? {} : { mtimeNs: epochNs(files.epoch) }),
+          ...(split ? { prefix: platformFolder(files.id) } : {}),
+        }),
+      );
+      call.close();
+      // The status comes after the last packet.
+      while ((await call.readBatch()) !== undefined) throwIfAborted(context.signal);
+    } catch (error) {
+      call.cancel(error as Error);
+      throw error;
+    }
+  }
+}
+
+/** Without a folder for each platform no file may come from two of them. */
+async function refuseSamePaths(
+  trees: readonly { files: PlatformFiles; dir: string }[],
+  signal: AbortSignal,
+): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const { files, dir } of trees) {
+    const folders = [''];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      throwIfAborted(signal);
+      for await (const entry of await opendir(join(dir, folder))) {
+        const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        if (entry.isDirectory()) {
+          folders.push(path);
+          continue;
+        }
+        const other = seen.get(path);
+        if (other !== undefined) {
+          throw new BuildError(
+            Code.Unknown,
+            `cannot overwrite ${path} from ${other} with ${files.id} when split option is disabled`,
+          );
+        }
+        seen.set(path, files.id);
+      }
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import {
+  chmodSync,
+  closeSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { fsPath } from '../../archive/index.ts';
+import type { ByteString } from '../../archive/index.ts';
+import { invalidArgument } from '../../base/index.ts';
+import { copyNode, readXattrs, setTimesOf, writeXattrs } from '../attributes.ts';
+import type { TreeFilter, Verdict } from '../filter.ts';
+import { pathError } from '../path-error.ts';
+import { joinPath } from '../path-order.ts';
+import { removeTree } from '../remove-tree.ts';
+import { copyFile } from './copy-file.ts';
+import type { Owner } from './make-dirs.ts';
+import type { ModeChange } from './mode-change.ts';
+
+export interface CopierOptions {
+  readonly filter: TreeFilter | undefined;
+  readonly owner: Owner | undefined;
+  readonly timestampNs: bigint | undefined;
+  readonly newMode: ModeChange | undefined;
+  readonly replaceExisting: boolean;
+  /** A path as the build knows it. */
+  readonly describe: (path: ByteString) => string;
+  readonly check: () => void;
+}
+
+/** A source folder that is being read; it is made at the target once something in it is copied. */
+interface OpenDir {
+  readonly source: ByteString;
+  readonly target: ByteString;
+  readonly stats: BigIntStats;
+  /** It is at the target, and whether that is our doing. */
+  isMade: boolean;
+  isNew: boolean;
+}
+
+/** One copy call: hard links within it stay hard links. Nothing follows a link; folders at the target must be folders. */
+export class Copier {
+  readonly #options: CopierOptions;
+  readonly #inodes = new Map<string, ByteString>();
+  readonly #open: OpenDir[] = [];
+
+  constructor(options: CopierOptions) {
+    this.#options = options;
+  }
+
+  /** The top of the copy: an existing folder at `target` keeps its owner and mode. */
+  copy(source: ByteString, target: ByteString): void {
+    this.#copy(source, target, '', undefined);
+  }
+
+  #copy(source: ByteString, target: ByteString, path: ByteString, parent: Verdict | undefined): void {
+    const { filter, describe, check } = this.#options;
+    check();
+    const verdict = path === '' ? undefined : filter?.judge(path, parent);
+    const emit = verdict?.emit !== false;
+    if (!emit && verdict?.descend === false) return;
+    const stats = lstatSync(fsPath(source), { bigint: true });
+    if (!emit && !stats.isDirectory()) return;
+    try {
+      if (stats.isDirectory())
+        this.#copyDir({ source, target, stats, isMade: false, isNew: false }, path, verdict, emit);
+      else {
+        this.#makeOpen();
+        this.#clear(target, false);
+        this.#copyEntry(source, target, stats);
+        this.#attributes(source, target, stats);
+      }
+    } catch (error) {
+      throw pathError(error, 'copy', describe(source));
+    }
+  }
+
+  #copyDir(dir: OpenDir, path: ByteString, verdict: Verdict | undefined, emit: boolean): void {
+    const { describe, timestampNs } = this.#options;
+    const isTop = path === '';
+    if (emit) {
+      this.#makeOpen();
+      this.#makeDir(dir);
+    }
+    if (verdict?.descend !== false) {
+      this.#open.push(dir);
+      let names: ByteString[];
+      try {
+        names = readdirSync(fsPath(dir.source), { encoding: 'latin1' }).sort();
+      } catch (error) {
+        throw pathError(error, 'failed to read', describe(dir.source));
+      }
+      for (const name of names) {
+        this.#copy(`${dir.source}/${name}`, `${dir.target}/${name}`, joinPath(path, name), verdict);
+      }
+      this.#open.pop();
+    }
+    // The times of a folder come last: what was put into it has changed them.
+    if (dir.isNew || (emit && !isTop)) this.#attributes(dir.source, dir.target, dir.stats);
+    else if (emit) setTimesOf(dir.target, dir.stats, timestampNs);
+  }
+
+  #makeDir(dir: OpenDir): void {
+    dir.isMade = true;
+    if (this.#clear(dir.target, true)) return;
+    mkdirSync(fsPath(dir.target), 0o700);
+    dir.isNew = true;
+  }
+
+  /** The folders above, which no pattern has asked for but something in them. */
+  #makeOpen(): void {
+    for (const dir of this.#open) {
+      if (dir.isMade) continue;
+      this.#makeDir(dir);
+      // One that was there takes the mode alone, as upstream has it.
+      if (!dir.isNew) chmodSync(fsPath(dir.target), Number(dir.stats.mode) & 0o7777);
+    }
+  }
+
+  /** Makes room at `target`; true: a folder is there that a folder can be merged into. */
+  #clear(target: ByteString, forDir: boolean): boolean {
+    const { replaceExisting, describe } = this.#options;
+    const there = lstatSync(fsPath(target), { throwIfNoEntry: false });
+    if (there === undefined) return false;
+    if (there.isDirectory()) {
+      if (forDir) return true;
+      if (!replaceExisting) throw invalidArgument(`cannot replace to directory ${describe(target)} with file`);
+      removeTree(target);
+    } else {
+      if (forDir && !replaceExisting) throw invalidArgument(`cannot copy to non-directory: ${describe(target)}`);
+      unlinkSync(fsPath(target));
+    }
+    return false;
+  }
+
+  #copyEntry(source: ByteString, target: ByteString, stats: BigIntStats): void {
+    if (stats.isFile()) {
+      const inode = `${stats.dev}:${stats.ino}`;
+      const first = stats.nlink > 1n ? this.#inodes.get(inode) : undefined;
+      if (first !== undefined) {
+        linkSync(fsPath(first), fsPath(target));
+        return;
+      }
+      if (stats.nlink > 1n) this.#inodes.set(inode, target);
+      copyFile(source, target, this.#options.check);
+    } else if (stats.isSymbolicLink()) {
+      symlinkSync(readlinkSync(fsPath(source), { encoding: 'buffer' }), fsPath(target));
+    } else if (stats.isSocket()) {
+      // Nobody listens at a copy of a socket: an empty file stands for it.
+      closeSync(openSync(fsPath(target), 'wx', 0o600));
+    } else copyNode(target, stats);
+  }
+
+  /** Owner before mode, which chown(2) takes set-id bits from, and before capabilities, which it drops. */
+  #attributes(source: ByteString, target: ByteString, stats: BigIntStats): void {
+    const { owner, newMode, timestampNs } = this.#options;
+    lchownSync(fsPath(target), owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
+    if (!stats.isSymbolicLink()) {
+      const mode = Number(stats.mode) & 0o7777;
+      chmodSync(fsPath(target), newMode === undefined ? mode : newMode(mode, stats.isDirectory()) & 0o7777);
+    }
+    writeXattrs(target, readXattrs(source));
+    setTimesOf(target, stats, timestampNs);
+  }
+}

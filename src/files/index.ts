@@ -1,0 +1,28 @@
+/**
+ * File trees: walking, matching, copying within the machine, and fsutil's transfer of one to another machine. In go
+ * directories, patterns and packet channels; out come stats, changes with content digests, byte counts. `sendTree` and
+ * `receiveTree` work in threads; everything else here is synchronous and meant for the caller's own worker thread.
+ * Inside, names are byte strings (archive/). Deliberately absent: mounts, sessions, what a tree is for.
+ */
+export { GoMode } from './types.ts';
+export type { PacketChannel, ReceiveOptions, ReceiveResult, SendOptions, TreeChange } from './types.ts';
+export { sendTree } from './send-tree.ts';
+export { receiveTree } from './receive-tree.ts';
+export { goMode, unixMode } from './go-mode.ts';
+export { hasWildcards, matchPath } from './glob.ts';
+export { PatternMatcher } from './patterns.ts';
+export type { ParentMatch } from './patterns.ts';
+export { comparePaths } from './path-order.ts';
+export { statEntry } from './stat-entry.ts';
+export { walkTree } from './walk.ts';
+export type { WalkEntry, WalkOptions } from './walk.ts';
+export { followPaths } from './follow-paths.ts';
+export { copyTree } from './copy/copy-tree.ts';
+export type { CopyRequest, Owner } from './copy/copy-tree.ts';
+export { makeDir, makeDirs } from './copy/make-dirs.ts';
+export { resolveSource, resolveTarget } from './copy/resolve.ts';
+export { pathError } from './path-error.ts';
+export { removeTree } from './remove-tree.ts';
+export { setMtime } from './attributes.ts';
+export { resolveWildcards } from './copy/wildcards.ts';
+export { parseModeChange } from './copy/mode-change.ts';

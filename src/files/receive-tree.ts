@@ -1,0 +1,34 @@
+import { runTransfer } from './transfer.ts';
+import type { ReceiveArgs, ReceiveEvent } from './receive-job.ts';
+import type { PacketChannel, ReceiveOptions, ReceiveResult } from './types.ts';
+
+/**
+ * Makes `root` (made when missing) what the sender at the other end of `channel` lists; resolves once it is and the sender has
+ * half-closed. Only what differs is transferred and written. Throws InvalidArgument for a sender that breaks the rules,
+ * `error from sender: …`, or its own errors; then the tree is between the two states.
+ */
+export async function receiveTree(
+  root: string,
+  channel: PacketChannel,
+  options: ReceiveOptions,
+): Promise<ReceiveResult> {
+  const args: ReceiveArgs = {
+    root,
+    merge: options.merge === true,
+    differ: options.differ ?? 'metadata',
+    owner: options.owner,
+    wantsChanges: options.onChanges !== undefined,
+    exceptions: options.metadataOnly?.exceptions,
+  };
+  let bytes = 0;
+  const onEvent = (event: ReceiveEvent): void => {
+    if (event.changes !== undefined && event.changes.length > 0) options.onChanges?.(event.changes);
+    bytes = event.bytes;
+    options.onProgress?.(bytes, false);
+  };
+  try {
+    return await runTransfer<ReceiveResult>('receive', args, channel, { signal: options.signal, onEvent });
+  } finally {
+    options.onProgress?.(bytes, true);
+  }
+}

@@ -1,0 +1,251 @@
+/** The sending end of a transfer, in its worker thread: the listing runs ahead, data follows as it is asked for. */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { fromByteString, fsPath, toByteString } from '../archive/index.ts';
+import type { ByteString } from '../archive/index.ts';
+import { BuildError, Code, invalidArgument, nowNs } from '../base/index.ts';
+import type { JobContext } from '../base/index.ts';
+import type { Stat } from '../proto/fsutil_stat.pb.ts';
+import { dropNested, followPaths } from './follow-paths.ts';
+import { hasData, isDir, isSymlink } from './go-mode.ts';
+import { PacketType, PacketWriter } from './packet-codec.ts';
+import type { Packet } from './packet-codec.ts';
+import { pathError } from './path-error.ts';
+import { joinPath } from './path-order.ts';
+import { GoMode } from './types.ts';
+import type { SendOptions } from './types.ts';
+import { walkTree } from './walk.ts';
+import { WorkerLink } from './worker-link.ts';
+
+export interface SendArgs extends Omit<SendOptions, 'onProgress' | 'signal'> {
+  readonly root: string;
+}
+
+export interface SendEvent {
+  readonly bytes: number;
+}
+
+/** fsutil's size of a DATA packet. */
+const CHUNK = 32 * 1024;
+const BLOCK = 1 << 20;
+/** So that the receiver has something to do early. */
+const STATS_PER_BLOCK = 1024;
+
+interface Source {
+  /** In the tree, without prefix. */
+  readonly path: ByteString;
+  readonly size: number;
+}
+
+interface Sending {
+  readonly id: number;
+  readonly source: Source;
+  readonly fd: number;
+  left: number;
+}
+
+/** The listing as it goes on the wire: below the prefix, owners and times as asked for, links to what the filter has left. */
+function* listing(args: SendArgs): Generator<{ stat: Stat; path: ByteString }, void, void> {
+  let includePatterns = args.includePatterns;
+  if (args.followPaths !== undefined && args.followPaths.length > 0) {
+    const followed = followPaths(args.root, args.followPaths);
+    if (followed !== undefined) {
+      // Only neighbours are compared, as upstream does: the order means something when there are exclusions.
+      includePatterns = dropNested([...(includePatterns ?? []), ...followed]) ?? [];
+    }
+  }
+  const prefix = toByteString(args.prefix ?? '').replace(/^\/+|\/+$/g, '');
+  const shape = (stat: Stat): Stat => {
+    if (args.resetOwner === true) stat.uid = stat.gid = 0;
+    if (args.mtimeNs !== undefined) stat.modTime = args.mtimeNs;
+    return stat;
+  };
+  let folder = '';
+  for (const name of prefix.split('/').filter((n) => n !== '')) {
+    folder = joinPath(folder, name);
+    yield { stat: shape(folderStat(folder)), path: '' };
+  }
+  /** First name in the tree to the name that stands for it in the listing: a filter may have left the first one out. */
+  const firstNames = new Map<ByteString, ByteString>();
+  for (const { stat } of walkTree(args.root, { includePatterns, excludePatterns: args.excludePatterns })) {
+    const { path } = stat;
+    if (!isDir(stat.mode) && !isSymlink(stat.mode)) {
+      const first = stat.linkname === '' ? path : firstNames.get(stat.linkname);
+      if (first === undefined) {
+        firstNames.set(stat.linkname, path);
+        stat.linkname = '';
+      } else if (stat.linkname === '') firstNames.set(path, path);
+      else stat.linkname = joinPath(prefix, first);
+    } else if (prefix !== '' && stat.linkname.startsWith('/')) stat.linkname = `/${prefix}${stat.linkname}`;
+    stat.path = joinPath(prefix, path);
+    yield { stat: shape(stat), path };
+  }
+}
+
+function folderStat(path: ByteString): Stat {
+  return {
+    path,
+    mode: (GoMode.Dir | 0o755) >>> 0,
+    uid: 0,
+    gid: 0,
+    size: 0n,
+    modTime: nowNs(),
+    linkname: '',
+    devmajor: 0n,
+    devminor: 0n,
+    xattrs: new Map(),
+  };
+}
+
+class Sender {
+  readonly #link: WorkerLink;
+  readonly #root: ByteString;
+  readonly #entries: Generator<{ stat: Stat; path: ByteString }, void, void>;
+  readonly #sources = new Map<number, Source>();
+  readonly #asked = new Map<number, Source>();
+  readonly #requested: number[] = [];
+  #nextId = 0;
+  #listed = false;
+  #sending: Sending | undefined;
+  #finished = false;
+  #bytes = 0;
+
+  constructor(args: SendArgs, link: WorkerLink) {
+    this.#link = link;
+    this.#root = toByteString(args.root);
+    this.#entries = listing(args);
+  }
+
+  async run(): Promise<void> {
+    const out = new PacketWriter();
+    try {
+      while (!this.#finished) {
+        while (this.#link.hasArrived) this.#link.take((packet) => this.#take(packet));
+        if (!this.#finished && this.#link.hasEnded) throw new BuildError(Code.Unavailable, 'unexpected EOF');
+        if (!this.#link.canWrite) {
+          await this.#link.wait();
+          continue;
+        }
+        this.#fill(out);
+        if (this.#finished) out.fin();
+        if (out.count > 0) {
+          this.#bytes += out.length;
+          this.#link.write(out);
+          this.#link.event({ bytes: this.#bytes } satisfies SendEvent);
+          if (!this.#finished) await this.#link.breathe();
+        } else if (!this.#finished) await this.#link.wait();
+      }
+    } catch (error) {
+      // The receiver shall know why; it gets what is in the block before, which does no harm.
+      if (!(error instanceof ReceiverError)) {
+        const last = new PacketWriter();
+        last.error(error instanceof Error ? error.message : String(error));
+        this.#link.write(last);
+      }
+      throw error instanceof ReceiverError ? error.error : error;
+    } finally {
+      this.#entries.return();
+      if (this.#sending !== undefined) closeSync(this.#sending.fd);
+    }
+  }
+
+  #take(packet: Packet): void {
+    if (this.#finished) throw invalidArgument('packet after the end of the transfer');
+    if (packet.type === PacketType.Req) {
+      const source = this.#sources.get(packet.id);
+      if (source === undefined) throw invalidArgument(`invalid file id ${packet.id}`);
+      this.#sources.delete(packet.id);
+      this.#asked.set(packet.id, source);
+      this.#requested.push(packet.id);
+    } else if (packet.type === PacketType.Fin) {
+      if (!this.#listed || this.#asked.size > 0) throw invalidArgument('transfer ended before all was sent');
+      this.#finished = true;
+    } else if (packet.type === PacketType.Err) {
+      throw new ReceiverError(Buffer.from(packet.data ?? []).toString('utf8'));
+    } else throw this.#link.unexpected(packet.type);
+  }
+
+  #fill(out: PacketWriter): void {
+    for (let i = 0; !this.#listed && i < STATS_PER_BLOCK; i++) {
+      const next = this.#entries.next();
+      if (next.done === true) {
+        this.#listed = true;
+        out.stat(undefined);
+        break;
+      }
+      const { stat, path } = next.value;
+      if (hasData(stat.mode)) this.#sources.set(this.#nextId, { path, size: Number(stat.size) });
+      this.#nextId++;
+      out.stat(stat);
+    }
+    while (out.length < BLOCK) {
+      if (this.#sending === undefined) {
+        const id = this.#requested.shift();
+        if (id === undefined) return;
+        this.#sending = this.#open(id);
+      }
+      this.#sendChunk(out, this.#sending);
+    }
+  }
+
+  #open(id: number): Sending {
+    const source = this.#asked.get(id) as Source;
+    this.#asked.delete(id);
+    let fd: number;
+    try {
+      const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+      fd = openSync(fsPath(`${this.#root}/${source.path}`), flags);
+    } catch (error) {
+      throw pathError(error, 'failed to send', fromByteString(source.path));
+    }
+    const stats = fstatSync(fd);
+    if (!stats.isFile() || stats.size < source.size) {
+      closeSync(fd);
+      throw changed(source);
+    }
+    return { id, source, fd, left: source.size };
+  }
+
+  /** A file that has grown is sent as long as it was announced: it may be the log of this very build. */
+  #sendChunk(out: PacketWriter, sending: Sending): void {
+    if (sending.left > 0) {
+      const chunk = scratch.subarray(0, Math.min(CHUNK, sending.left));
+      let read: number;
+      try {
+        read = readSync(sending.fd, chunk, 0, chunk.length, null);
+      } catch (error) {
+        throw pathError(error, 'failed to send', fromByteString(sending.source.path));
+      }
+      if (read === 0) throw changed(sending.source);
+      sending.left -= read;
+      out.data(sending.id, chunk.subarray(0, read));
+    }
+    if (sending.left > 0) return;
+    out.data(sending.id, chunk0);
+    this.#sending = undefined;
+    closeSync(sending.fd);
+  }
+}
+
+const scratch = Buffer.allocUnsafeSlow(CHUNK);
+const chunk0 = new Uint8Array(0);
+
+/** The receiver said what went wrong: it need not be told. */
+class ReceiverError extends Error {
+  readonly error: BuildError;
+
+  constructor(text: string) {
+    super(text);
+    this.error = new BuildError(Code.Unknown, `error from receiver: ${text}`);
+  }
+}
+
+function changed(source: Source): Error {
+  return new BuildError(
+    Code.FailedPrecondition,
+    `failed to send ${fromByteString(source.path)}: file changed while it was sent`,
+  );
+}
+
+export async function sendJob(args: SendArgs, context: JobContext): Promise<void> {
+  await new Sender(args, new WorkerLink(context)).run();
+}

@@ -1,0 +1,122 @@
+/** The main thread's part of a transfer: packets between the connection and the worker thread, in blocks and with credit. */
+import { abortable, sleep, ThreadPool, toBuildError, workerEntry } from '../base/index.ts';
+import { joinPackets, packetsOf, PacketType } from './packet-codec.ts';
+import type { PacketBlock } from './packet-codec.ts';
+import { CREDIT } from './transfer-messages.ts';
+import type { FromWorker, ToWorker } from './transfer-messages.ts';
+import type { PacketChannel } from './types.ts';
+
+/** Both ends of a transfer may run in this process and wait for each other: none may queue for a thread. */
+const pool = new ThreadPool(workerEntry(import.meta.url, 'transfer.worker'), { max: 2, perThread: 1 << 20 });
+
+const MAX_BLOCK = 1 << 20;
+const READ_OUT_MS = 1000;
+
+/** Splits what arrived into blocks that are worth a message and do not hold a thread for long. */
+function* blocksOf(packets: readonly Uint8Array[]): Generator<PacketBlock> {
+  let first = 0;
+  let size = 0;
+  for (let i = 0; i < packets.length; i++) {
+    size += (packets[i] as Uint8Array).length;
+    if (size < MAX_BLOCK && i + 1 < packets.length) continue;
+    yield joinPackets(packets.slice(first, i + 1));
+    first = i + 1;
+    size = 0;
+  }
+}
+
+/** Runs `job` in a worker thread with `channel` as its connection. Nothing of it goes on once this has settled. */
+export async function runTransfer<T>(
+  job: 'send' | 'receive',
+  args: unknown,
+  channel: PacketChannel,
+  options: { signal: AbortSignal | undefined; onEvent: (event: any) => void },
+): Promise<T> {
+  const abort = new AbortController();
+  const onAbort = (): void => abort.abort(options.signal?.reason);
+  if (options.signal?.aborted) onAbort();
+  else options.signal?.addEventListener('abort', onAbort, { once: true });
+  let finished = false;
+  let failure: Error | undefined;
+  /** The connection broke: the worker is told to stop, and the connection's error is the result. */
+  const fail = (error: unknown): void => {
+    if (finished) return;
+    failure ??= toBuildError(error);
+    abort.abort(failure);
+  };
+  /** Why the connection broke is better said by what the peer sent last than by the write that failed. */
+  const afterReading = async (error: unknown): Promise<void> => {
+    await Promise.race([reading, sleep(READ_OUT_MS, abort.signal).catch(() => {})]);
+    fail(error);
+  };
+  let taken: (() => void) | undefined;
+  let outstanding = 0;
+  let writes: Promise<void> = Promise.resolve();
+  let reading: Promise<void> = Promise.resolve();
+  const running = pool.start<T>(job, args, {
+    signal: abort.signal,
+    onMessage: (message: FromWorker) => {
+      if (message.kind === 'event') options.onEvent(message.event);
+      else if (message.kind === 'taken') {
+        outstanding--;
+        taken?.();
+      } else {
+        writes = writes
+          .then(() => channel.writeBatch(packetsOf(message.block)))
+          .then(() => running.post({ kind: 'written' } satisfies ToWorker), afterReading);
+      }
+    },
+  });
+  const onWake = (): void => {
+    running.post({ kind: 'wake' } satisfies ToWorker);
+    taken?.();
+  };
+  abort.signal.addEventListener('abort', onWake, { once: true });
+  /** A sender reads nothing behind the receiver's FIN: how the connection ends is its caller's to read. */
+  const isLast = (batch: readonly Uint8Array[]): boolean =>
+    job === 'send' && batch.some((p) => p[0] === 8 && p[1] === PacketType.Fin);
+  const read = async (): Promise<void> => {
+    while (!finished && !abort.signal.aborted) {
+      const batch = await channel.readBatch();
+      if (batch === undefined) {
+        running.post({ kind: 'end' } satisfies ToWorker);
+        return;
+      }
+      for (const block of blocksOf(batch)) {
+        while (outstanding >= CREDIT && !finished && !abort.signal.aborted) {
+          await new Promise<void>((resolve) => (taken = resolve));
+        }
+        outstanding++;
+        running.post({ kind: 'packets', block } satisfies ToWorker, [block.bytes.buffer as ArrayBuffer]);
+      }
+      if (isLast(batch)) return;
+    }
+  };
+  // Reading may hang until the connection ends, so it is not waited for: what it throws when all is over means nothing.
+  reading = read().catch(async (error: unknown) => {
+    while (outstanding > 0 && !finished && !abort.signal.aborted) {
+      await new Promise<void>((resolve) => (taken = resolve));
+    }
+    fail(error);
+  });
+  try {
+    const result = await running.result;
+    await writes;
+    if (failure !== undefined) throw failure;
+    return result;
+  } catch (error) {
+    const result = options.signal?.aborted ? error : (failure ?? error);
+    finished = true;
+    (taken as (() => void) | undefined)?.();
+    // The peer shall hear why, if it listens.
+    await abortable(writes, abort.signal).catch(() => {});
+    throw result;
+  } finally {
+    finished = true;
+    (taken as (() => void) | undefined)?.();
+    options.signal?.removeEventListener('abort', onAbort);
+    abort.signal.removeEventListener('abort', onWake);
+    // Ends what still waits.
+    abort.abort();
+  }
+}

@@ -1,0 +1,228 @@
+/** One build: options checked, the Dockerfile read, each platform lowered and handed over to be solved. */
+import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError } from '../../base/index.ts';
+import type { SourceMap } from '../../llb/index.ts';
+import { defaultPlatform, formatPlatform, goJsonBytes, normalizePlatform } from '../../oci/index.ts';
+import type { Platform } from '../../oci/index.ts';
+import type { Frontend, GatewayClient, GatewayRef } from '../types.ts';
+import { BuildContext } from './build-context.ts';
+import type { DockerfileSource } from './build-context.ts';
+import { lintReport } from './lint-report.ts';
+import type { LintWarning } from './lint/index.ts';
+import { LocatedError, textError, toWireRanges } from './located-error.ts';
+import type { LineRange } from './located-error.ts';
+import { convert, imageJson } from './lower/index.ts';
+import type { Converted } from './lower/index.ts';
+import { NamedContexts } from './named-context.ts';
+import { parseOptions } from './options.ts';
+import type { Options } from './options.ts';
+import { detectSyntax } from './parse/index.ts';
+import { answerSubrequest } from './subrequests.ts';
+
+const BUILT_IN = 'dockerfile.v0';
+const CAPABILITIES = new Set(
+  ['inputs', 'subrequests', 'contexts', 'gitquerystring'].map((name) => `moby.buildkit.frontend.${name}`),
+);
+
+/** The first that this frontend does not have; with `+forward`, one that only matters where nothing else takes over. */
+function checkCapabilities(wanted: string): void {
+  for (const cap of wanted === '' ? [] : wanted.split(',')) {
+    const name = cap.split('+', 1)[0];
+    if (CAPABILITIES.has(name)) continue;
+    throw new BuildError(Code.Unimplemented, `unsupported frontend capability ${name}`, {
+      details: [jsonDetail('errdefs.FrontendCap', { name })],
+    });
+  }
+}
+
+function withSource(error: BuildError, map: SourceMap, ranges: readonly LineRange[]): BuildError {
+  return error.withDetail(
+    jsonDetail('errdefs.Source', {
+      info: { filename: map.filename, data: Buffer.from(map.data).toString('base64'), language: map.language },
+      ranges: ranges.map((r) => ({ start: { line: r.start }, end: { line: r.end } })),
+    }),
+  );
+}
+
+function withSources(thrown: unknown, map: SourceMap): BuildError {
+  const error = toBuildError(thrown);
+  if (!(error instanceof LocatedError)) return error;
+  return error.locations.reduce<BuildError>((e, ranges) => withSource(e, map, ranges), error);
+}
+
+/** A file that asks for another frontend must not be read by this one in silence. */
+function checkSyntax(options: Options, map: SourceMap): void {
+  // Set when this frontend was itself chosen by such a line.
+  if (options.raw.has('cmdline')) return;
+  const refuse = (what: string, ref: string): BuildError =>
+    textError(
+      `${what} asks for the frontend image ${ref}, which cannot be run here: ` +
+        `pass the build argument BUILDKIT_SYNTAX=${BUILT_IN} to use the built-in frontend`,
+    );
+  const argument = options.raw.get('build-arg:BUILDKIT_SYNTAX');
+  if (argument !== undefined) {
+    const ref = argument.trim().split(' ', 1)[0];
+    if (ref !== BUILT_IN) throw refuse('build-arg:BUILDKIT_SYNTAX', ref === '' ? '""' : ref);
+    return;
+  }
+  const found = detectSyntax(new TextDecoder().decode(map.data));
+  if (found === undefined || found.value === BUILT_IN) return;
+  throw withSource(refuse('the syntax directive', found.value), map, found.location);
+}
+
+/** Warnings are sent as they come; the build waits for them in the end. */
+class Warnings {
+  readonly #client: GatewayClient;
+  readonly #source: DockerfileSource;
+  readonly #sent: Promise<void>[] = [];
+
+  constructor(client: GatewayClient, source: DockerfileSource) {
+    this.#client = client;
+    this.#source = source;
+  }
+
+  send(warning: LintWarning): void {
+    const { map, vertex } = this.#source;
+    const line = warning.location[0]?.start ?? 0;
+    const text = `${warning.rule}: ${warning.message}${line > 0 ? ` (line ${line})` : ''}`;
+    const sent = this.#client.warn(vertex, text, {
+      level: 1,
+      sourceInfo: { filename: map.filename, data: map.data, language: map.language, definition: map.definition },
+      ranges: toWireRanges(warning.location),
+      detail: [warning.description],
+      url: warning.url,
+    });
+    // A warning that does not arrive fails no build.
+    this.#sent.push(sent.catch(() => {}));
+  }
+
+  async done(): Promise<void> {
+    await Promise.all(this.#sent);
+  }
+}
+
+interface PlatformResult {
+  readonly id: string;
+  readonly platform: Platform;
+  readonly converted: Converted;
+  readonly ref: GatewayRef | undefined;
+}
+
+function exportPlatform(asked: Platform | undefined, { image }: Converted): { id: string; platform: Platform } {
+  const platform = normalizePlatform(asked ?? defaultPlatform());
+  const id = formatPlatform(platform);
+  if (platform.os !== 'windows' || image.os !== 'windows') return { id, platform };
+  return {
+    id,
+    platform: normalizePlatform({
+      ...platform,
+      osVersion: platform.osVersion ?? image['os.version'],
+      osFeatures: platform.osFeatures ?? image['os.features'],
+    }),
+  };
+}
+
+function platformJson(p: Platform): Record<string, string | readonly string[] | undefined> {
+  return {
+    architecture: p.architecture,
+    os: p.os,
+    'os.version': p.osVersion,
+    'os.features': p.osFeatures,
+    variant: p.variant,
+  };
+}
+
+function assemble(results: readonly PlatformResult[], multiPlatform: boolean): Awaited<ReturnType<Frontend>> {
+  const metadata = new Map<string, Uint8Array>();
+  for (const { id, converted } of results) {
+    const suffix = multiPlatform ? `/${id}` : '';
+    metadata.set(`containerimage.config${suffix}`, imageJson(converted.image));
+    if (converted.baseImage !== undefined) {
+      metadata.set(`containerimage.base.config${suffix}`, imageJson(converted.baseImage));
+    }
+    if (converted.epoch !== undefined) metadata.set(`source.date.epoch${suffix}`, Buffer.from(`${converted.epoch}`));
+  }
+  const Platforms = results.map(({ id, platform }) => ({ ID: id, Platform: platformJson(platform) }));
+  metadata.set('refs.platforms', goJsonBytes({ Platforms }));
+  if (!multiPlatform) return { ref: results[0].ref, metadata };
+  return { refs: new Map(results.map(({ id, ref }) => [id, ref])), metadata };
+}
+
+async function buildAll(
+  client: GatewayClient,
+  options: Options,
+  context: BuildContext,
+  source: DockerfileSource,
+  signal: AbortSignal,
+): Promise<Awaited<ReturnType<Frontend>>> {
+  const targets = options.targetPlatforms.length === 0 ? [undefined] : options.targetPlatforms;
+  const warnings = new Warnings(client, source);
+  const named = new NamedContexts(client, options);
+  const buildOne = async (asked: Platform | undefined, index: number): Promise<PlatformResult> => {
+    const converted = await convert({
+      client,
+      options,
+      context,
+      named,
+      sourceMap: source.map,
+      platform: asked,
+      // Once is enough.
+      warn: index === 0 ? (warning) => warnings.send(warning) : undefined,
+    });
+    throwIfAborted(signal);
+    const { definition } = converted;
+    const { ref } = await client.solve({ definition, cacheImports: options.cacheImports });
+    return { ...exportPlatform(asked, converted), converted, ref };
+  };
+  const settled = await Promise.allSettled(targets.map(buildOne));
+  await warnings.done();
+  const results = settled.map((s) => {
+    if (s.status === 'rejected') throw s.reason;
+    return s.value;
+  });
+  return assemble(results, options.multiPlatform);
+}
+
+/** Without a target all stages are looked at; what would fail the build is part of the answer. */
+async function lint(
+  client: GatewayClient,
+  options: Options,
+  context: BuildContext,
+  source: DockerfileSource,
+): Promise<Awaited<ReturnType<Frontend>>> {
+  const warnings: LintWarning[] = [];
+  const request = {
+    client,
+    options,
+    context,
+    named: new NamedContexts(client, options),
+    sourceMap: source.map,
+    platform: undefined,
+    warn: (warning: LintWarning) => void warnings.push(warning),
+    allStages: options.target === '',
+  };
+  try {
+    await convert(request);
+  } catch (error) {
+    const { message } = toBuildError(error);
+    const ranges = error instanceof LocatedError ? error.locations.flat() : [];
+    return lintReport(source.map, warnings, { message, ranges });
+  }
+  return lintReport(source.map, warnings, undefined);
+}
+
+export const dockerfileFrontend: Frontend = async (client, signal) => {
+  const options = parseOptions(client.buildOpts());
+  const context = new BuildContext(client, options);
+  const source = await context.dockerfile('Dockerfile');
+  throwIfAborted(signal);
+  checkSyntax(options, source.map);
+  checkCapabilities(options.raw.get('frontend.caps') ?? '');
+  try {
+    const request = options.raw.get('requestid');
+    if (request === 'frontend.lint') return await lint(client, options, context, source);
+    if (request !== undefined) return answerSubrequest(request, source.map.data);
+    return await buildAll(client, options, context, source, signal);
+  } catch (error) {
+    throw withSources(error, source.map);
+  }
+};

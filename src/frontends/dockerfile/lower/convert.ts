@@ -1,0 +1,259 @@
+/** A Dockerfile's text becomes the state of its target, and the configuration of that image. */
+import { PatternMatcher } from '../../../files/index.ts';
+import type { SourceMap, State } from '../../../llb/index.ts';
+import { configPlatform, normalizePlatform } from '../../../oci/index.ts';
+import type { Platform } from '../../../oci/index.ts';
+import type { Definition } from '../../../proto/ops.pb.ts';
+import type { GatewayClient } from '../../types.ts';
+import type { BuildContext } from '../build-context.ts';
+import { deferredState } from '../deferred-state.ts';
+import { quote } from '../go-text.ts';
+import { parseStages } from '../instructions/index.ts';
+import {
+  checkBaseImages,
+  checkCommandCasing,
+  checkInstruction,
+  checkStageNames,
+  Linter,
+  parseLintConfig,
+  RULES,
+} from '../lint/index.ts';
+import type { Warn } from '../lint/index.ts';
+import { lineRanges, prefixError, setLocation, textError, withLocation } from '../located-error.ts';
+import type { NamedContexts } from '../named-context.ts';
+import type { Options } from '../options.ts';
+import { decodeSource, findDirective, parseDockerfile } from '../parse/index.ts';
+import { withSuggestion } from '../suggest.ts';
+import { resolveBase } from './base-image.ts';
+import { contextPaths } from './context-paths.ts';
+import { Dispatcher, setUser, setWorkdir } from './dispatch.ts';
+import { defaultPath } from './image.ts';
+import type { Image } from './image.ts';
+import type { Lowering, Platforms } from './lowering.ts';
+import { addSources, addTriggers, checkCycles, planCommand } from './plan.ts';
+import { planStages } from './plan-stages.ts';
+import { reachableStages, StageList } from './stage-state.ts';
+import type { StageState } from './stage-state.ts';
+import { globalArgs, platformArgs } from './variables.ts';
+
+export interface ConvertRequest {
+  readonly client: GatewayClient;
+  readonly options: Options;
+  readonly sourceMap: SourceMap;
+  readonly context: BuildContext;
+  readonly named: NamedContexts;
+  /** Undefined: none was asked for. */
+  readonly platform: Platform | undefined;
+  readonly warn?: Warn;
+  /** Lowers stages that the target does not need, too. */
+  readonly allStages?: boolean;
+}
+
+export interface Converted {
+  readonly definition: Definition;
+  readonly image: Image;
+  readonly baseImage: Image | undefined;
+  readonly epoch: bigint | undefined;
+}
+
+function makeLinter(text: string, request: ConvertRequest): Linter {
+  const { options, warn } = request;
+  if (options.lint !== undefined) return new Linter(options.lint, warn);
+  try {
+    return new Linter(parseLintConfig(findDirective('check', text)?.full ?? ''), warn);
+  } catch (error) {
+    throw prefixError(error, 'failed to parse check options');
+  }
+}
+
+/** Seconds since 1970, or nothing. */
+function parseEpoch(text: string | undefined): bigint | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^[+-]?\d{1,12}$/.test(text)) throw textError(`invalid SOURCE_DATE_EPOCH: ${text}`);
+  return BigInt(text);
+}
+
+interface Prepared {
+  readonly lowering: Lowering;
+  readonly main: (paths: readonly string[]) => State;
+  readonly allPaths: Set<string>;
+}
+
+async function prepare(request: ConvertRequest): Promise<Prepared> {
+  const { options, client, sourceMap } = request;
+  if (sourceMap.data.length === 0) throw textError('the Dockerfile cannot be empty');
+  const text = decodeSource(sourceMap.data);
+  const linter = makeLinter(text, request);
+  const parsed = parseDockerfile(text);
+  for (const line of parsed.emptyContinuations) linter.run(RULES.noEmptyContinuation, lineRanges(line));
+  const { stages, globalArgs: args } = parseStages(parsed.nodes, (node, i) => checkInstruction(node, i, linter));
+  if (stages.length === 0) throw textError('dockerfile contains no stages to build');
+  checkStageNames(stages, linter);
+  checkCommandCasing(stages, linter);
+
+  const build = options.buildPlatform;
+  const platforms: Platforms = { build, target: request.platform ?? build, implicit: request.platform === undefined };
+  const targetName = options.target || stages[stages.length - 1].stageName;
+  const lex = { escape: parsed.escape };
+  const start = platformArgs(build, platforms.target, targetName, options.buildArgs);
+  try {
+    checkBaseImages(stages, globalArgs(start, args, new Map(), lex).values, lex, linter);
+  } catch {
+    // What is wrong with the arguments is reported below.
+  }
+  const globals = globalArgs(start, args, options.buildArgs, lex);
+  const epoch = parseEpoch(options.buildArgs.get('SOURCE_DATE_EPOCH') ?? globals.values.get('SOURCE_DATE_EPOCH'));
+  const buildArgs = new Map(options.buildArgs);
+  // An empty one says that there shall be none.
+  if (epoch === undefined) buildArgs.delete('SOURCE_DATE_EPOCH');
+
+  const allPaths = new Set<string>();
+  const main = await request.context.main();
+  const patterns = await request.context.ignorePatterns();
+  const lowering: Lowering = {
+    options,
+    buildArgs,
+    caps: client.buildOpts().llbCaps,
+    sourceMap,
+    lex,
+    linter,
+    platforms,
+    globalArgs: globals.values,
+    stages: new StageList(),
+    ignore: patterns.length === 0 ? undefined : new PatternMatcher(patterns),
+    context: deferredState(() => main(contextPaths(allPaths))),
+    epoch,
+  };
+  planStages(stages, [...globals.all.keys()], lowering, request.named);
+  return { lowering, main, allPaths };
+}
+
+function findTarget({ options, stages }: Lowering): StageState {
+  if (options.target === '') return stages.all[stages.all.length - 1];
+  const found = stages.find(options.target);
+  if (found !== undefined) return found;
+  const error = textError(`target stage ${quote(options.target)} could not be found`);
+  throw withSuggestion(error, options.target, stages.names(), true);
+}
+
+function planCommands({ stages, lex }: Lowering): void {
+  // Stages that are added on the way have no commands.
+  for (const stage of stages.all) {
+    for (const command of stage.stage.commands) {
+      const planned = planCommand(command, stages, lex);
+      stage.commands.push(planned);
+      addSources(stage, planned, stages);
+    }
+  }
+  checkCycles(stages.all);
+  if (stages.all.length === 1) stages.all[0].name = '';
+}
+
+/** Base images may bring triggers, which may bring base images. */
+async function resolveStages(
+  target: StageState,
+  lowering: Lowering,
+  request: ConvertRequest,
+): Promise<ReadonlySet<StageState>> {
+  for (;;) {
+    const reachable = reachableStages(target);
+    const open = lowering.stages.all.filter((s) => s.base === undefined && !s.dispatched && !s.resolved);
+    const settled = await Promise.allSettled(
+      open.map((s) => resolveBase(s, request.allStages === true || reachable.has(s), lowering, request)),
+    );
+    for (const s of settled) if (s.status === 'rejected') throw s.reason;
+    let more = false;
+    for (const stage of lowering.stages.all) {
+      if (reachable.has(stage) && initTriggers(stage, lowering)) more = true;
+    }
+    if (!more) return reachable;
+  }
+}
+
+function initTriggers(stage: StageState, lowering: Lowering): boolean {
+  stage.inherit();
+  const triggers = [...(stage.image.config.OnBuild ?? [])];
+  if (stage.base !== undefined && !stage.onbuildDone) {
+    for (const { command } of stage.base.commands) if (command.kind === 'onbuild') triggers.push(command.expression);
+  }
+  stage.onbuildDone = true;
+  stage.image.config.OnBuild = undefined;
+  if (triggers.length === 0) return false;
+  try {
+    return addTriggers(stage, triggers, lowering.stages, lowering.lex);
+  } catch (error) {
+    throw setLocation(error, stage.stage.location);
+  }
+}
+
+/** What the base image says holds for the steps that follow. */
+function startStage(stage: StageState, lowering: Lowering): void {
+  const { options, platforms } = lowering;
+  stage.inherit();
+  stage.dispatched = true;
+  stage.platform ??= platforms.target;
+  const { config } = stage.image;
+  const env = (config.Env ??= []);
+  const hasPath = env.some((e) => e === 'PATH' || e.startsWith('PATH='));
+  if (!hasPath && stage.platform.os !== 'windows') env.push(`PATH=${defaultPath(stage.platform.os)}`);
+  for (const pair of env) {
+    const at = pair.indexOf('=');
+    stage.setEnv(at < 0 ? pair : pair.slice(0, at), at < 0 ? '' : pair.slice(at + 1));
+  }
+  if (options.hostname !== '') stage.state = stage.state.hostname(options.hostname);
+  if (config.WorkingDir) setWorkdir(stage, config.WorkingDir);
+  if (config.User) setUser(stage, config.User);
+  stage.state = stage.state.network(options.network);
+}
+
+function dispatchStage(stage: StageState, lowering: Lowering): void {
+  try {
+    startStage(stage, lowering);
+  } catch (error) {
+    throw withLocation(error, stage.stage.location);
+  }
+  for (const planned of stage.commands) {
+    stage.inOnbuild = planned.onbuild;
+    try {
+      new Dispatcher(stage, planned.command, lowering).run(planned);
+    } catch (error) {
+      throw withLocation(error, planned.command.location);
+    }
+  }
+}
+
+function finishImage(image: Image, { platforms, options }: Lowering): void {
+  if (options.labels.size > 0) image.config.Labels = { ...image.config.Labels, ...Object.fromEntries(options.labels) };
+  const { target, implicit } = platforms;
+  if (!implicit) {
+    const same = target.os === image.os && target.architecture === image.architecture;
+    image.os = target.os;
+    image.architecture = target.architecture;
+    if (target.variant !== undefined || !same) image.variant = target.variant;
+    if (target.osVersion !== undefined || !same) image['os.version'] = target.osVersion;
+    if (target.osFeatures !== undefined) image['os.features'] = [...target.osFeatures];
+  }
+  const normal = normalizePlatform(configPlatform(image));
+  image.os = normal.os;
+  image.architecture = normal.architecture;
+  image.variant = normal.variant;
+}
+
+/** Throws LocatedErrors where lines are to blame. */
+export async function convert(request: ConvertRequest): Promise<Converted> {
+  const { lowering, allPaths } = await prepare(request);
+  const target = findTarget(lowering);
+  planCommands(lowering);
+  const reachable = await resolveStages(target, lowering, request);
+  for (const stage of lowering.stages.all) {
+    if (stage.dispatched || (request.allStages !== true && !reachable.has(stage))) continue;
+    dispatchStage(stage, lowering);
+    for (const path of stage.contextPaths) allPaths.add(path);
+  }
+  // All of the target is wanted.
+  target.paths.add('/');
+  finishImage(target.image, lowering);
+  lowering.linter.check();
+  const definition = target.state.marshal({ platform: lowering.platforms.target, caps: lowering.caps });
+  return { definition, image: target.image, baseImage: target.baseImage, epoch: lowering.epoch };
+}

@@ -1,0 +1,4 @@
+/** Instructions in, LLB and an image's configuration out. Deliberately absent: solving, results for several platforms. */
+export { convert } from './convert.ts';
+export type { Converted, ConvertRequest } from './convert.ts';
+export { imageJson } from './image.ts';

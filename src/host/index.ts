@@ -1,0 +1,16 @@
+/**
+ * The kernel boundary: paths held in a root, mounts, attributes, devices, locks, child processes. All calls but spawn and sync are
+ * synchronous and may be used in worker threads. Deliberately absent: anything that knows what the files are for.
+ */
+export { openInRoot, resolveInRoot } from './in-root.ts';
+export { mount, unmount } from './mount.ts';
+export type { HostMount } from './mount.ts';
+export { mountPoints } from './mount-points.ts';
+export { bootId, linuxKernel, space, syncFileSystem } from './kernel.ts';
+export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
+export { deviceNumbers, mknod, setTimes } from './nodes.ts';
+export { copyFileRange, reflink } from './copy-bytes.ts';
+export { lockFile } from './lock-file.ts';
+export { notifySystemd } from './notify-systemd.ts';
+export { spawnProcess } from './spawn-process.ts';
+export type { ChildProcess, ProcessExit, SpawnRequest } from './spawn-process.ts';

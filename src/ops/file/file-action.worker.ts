@@ -1,0 +1,4 @@
+import { serveJobs } from '../../base/index.ts';
+import { act, copyOne, findCandidates, prepareUnpack } from './action-job.ts';
+
+serveJobs({ act, copyOne, candidates: findCandidates, prepareUnpack });

@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { noProgress } from '../../base/index.ts';
+import type { BuildError } from '../../base/index.ts';
+import type { Digest } from '../../oci/types.ts';
+import { FileOp } from '../../proto/ops.pb.ts';
+import type { DeepPartial } from '../../proto/ops.pb.ts';
+import type { JobContext, Vertex } from '../../solver/types.ts';
+import type { CacheAccessor, ContentHasher, ImmutableRef, MutableRef } from '../../storage/types.ts';
+import { offerMounts } from '../../storage/local-mount.ts';
+import { RefResult } from '../ref-result.ts';
+import { isTarHeader } from './is-archive.ts';
+import { createFileOp } from './index.ts';
+
+const top = mkdtempSync(join(tmpdir(), 'file-op-'));
+after(() => rmSync(top, { recursive: true, force: true }));
+let count = 0;
+function folder(files: Record<string, string> = {}): string {
+  const dir = join(top, `d${count++}`);
+  mkdirSync(dir);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(dir, path, '..'), { recursive: true });
+    writeFileSync(join(dir, path), content);
+  }
+  return dir;
+}
+
+/** Refs that are folders, copied for each child; `held` counts owners. */
+let held = 0;
+function refOfFolder(dir: string, id: string): ImmutableRef {
+  held++;
+  const ref = {
+    id,
+    dir,
+    mounts: async () => ({ mounts: [{ type: 'bind', source: dir, options: [] }], release: async () => {} }),
+    fork: () => refOfFolder(dir, id),
+    release: async () => void held--,
+    unlazy: async () => {},
+  };
+  return ref as unknown as ImmutableRef;
+}
+const accessor = {
+  create: async (parent: (ImmutableRef & { dir: string }) | undefined) => {
+    const dir = folder();
+    if (parent !== undefined) cpSync(parent.dir, dir, { recursive: true, verbatimSymlinks: true });
+    const fixed = refOfFolder(dir, `r${count}`);
+    return { ...fixed, commit: async () => fixed } as unknown as MutableRef;
+  },
+} as unknown as CacheAccessor;
+
+const takeBack = offerMounts({
+  directory: async (set: { mounts: Array<{ source: string }> }) => ({
+    dir: set.mounts[0]?.source,
+    release: async () => {},
+  }),
+} as never);
+after(takeBack);
+
+const context = {
+  signal: new AbortController().signal,
+  progress: noProgress,
+  sessions: () => [],
+  values: () => [],
+  once: <T>(_: string, work: () => Promise<T>) => work(),
+} as unknown as JobContext;
+
+const hasher: ContentHasher = {
+  checksum: async (ref, path, selector) =>
+    `sha256:${JSON.stringify([ref?.id, path, selector.followLinks === true])}` as Digest,
+};
+
+function makeOp(actions: DeepPartial<FileOp['actions'][number]>[], inputs: number) {
+  const vertex = { name: 'test', inputs: Array.from({ length: inputs }, () => ({})) } as unknown as Vertex;
+  const op = FileOp.decode(FileOp.encode(FileOp.fromPartial({ actions })).finish());
+  return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, async () => () => {});
+}
+
+async function run(actions: DeepPartial<FileOp['actions'][number]>[], dirs: string[] = []): Promise<string[]> {
+  const inputs = dirs.map((dir, i) => new RefResult('w', refOfFolder(dir, `in${i}`)));
+  try {
+    const results = await makeOp(actions, dirs.length).exec(context, inputs);
+    const found = results.map((r) => (r.sys as { dir: string }).dir);
+    for (const r of results) await r.release();
+    return found;
+  } finally {
+    for (const input of inputs) await input.release();
+    assert.equal(held, 0, 'every ref has been released');
+  }
+}
+
+const only = { input: -1n, secondaryInput: -1n, output: 0n };
+const copy = (value: object) => ({ action: { $case: 'copy' as const, value: { mode: -1, timestamp: -1n, ...value } } });
+
+test('mkdir, mkfile, symlink and rm', async () => {
+  const chain = (i: number, last: boolean) => ({
+    input: i === 0 ? -1n : BigInt(i - 1),
+    secondaryInput: -1n,
+    output: last ? 0n : -1n,
+  });
+  const [dir] = (await run([
+    {
+      ...chain(0, false),
+      action: { $case: 'mkdir', value: { path: '/a/b', mode: 0o750, makeParents: true, timestamp: 9_000_000_000n } },
+    },
+    {
+      ...chain(1, false),
+      action: { $case: 'mkfile', value: { path: '/a/f', mode: 0o640, data: Buffer.from('data'), timestamp: -1n } },
+    },
+    { ...chain(2, false), action: { $case: 'symlink', value: { oldpath: '/a/f', newpath: '/l', timestamp: -1n } } },
+    { ...chain(3, false), action: { $case: 'mkfile', value: { path: '/gone', mode: 0o640, timestamp: -1n } } },
+    { ...chain(4, true), action: { $case: 'rm', value: { path: '/g*', allowWildcard: true } } },
+  ])) as [string];
+  assert.equal(lstatSync(join(dir, 'a/b')).mode & 0o777, 0o750);
+  assert.equal(lstatSync(join(dir, 'a/b')).mtimeMs, 9000);
+  assert.equal(readFileSync(join(dir, 'a/f'), 'utf8'), 'data');
+  assert.equal(readlinkSync(join(dir, 'l')), '/a/f');
+  assert.equal(existsSync(join(dir, 'gone')), false);
+});
+
+test('a copy with an owner by name', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {
+  const base = folder({ 'etc/passwd': 'root:x:0:0::/:\napp:x:7:8::/:/bin/sh\n', 'etc/group': 'web:x:9:\n' });
+  const owner = {
+    user: { user: { $case: 'byName' as const, value: { name: 'app', input: 0n } } },
+    group: { user: { $case: 'byName' as const, value: { name: 'web', input: 0n } } },
+  };
+  const action = { input: 0n, secondaryInput: 1n, output: 0n };
+  const [dir] = (await run(
+    [{ ...action, ...copy({ src: '/src', dest: '/srv/', createDestPath: true, owner }) }],
+    [base, folder({ 'src/f': 'x' })],
+  )) as [string];
+  for (const path of ['srv', 'srv/src', 'srv/src/f']) {
+    assert.deepEqual([lstatSync(join(dir, path)).uid, lstatSync(join(dir, path)).gid], [7, 9], path);
+  }
+});
+
+test('wildcards, empty ones, and what is missing', async () => {
+  const source = folder({ 'a1/f': '1', 'a2/f': '2' });
+  const action = { input: -1n, secondaryInput: 0n, output: 0n };
+  const [dir] = (await run(
+    [{ ...action, ...copy({ src: '/a*', dest: '/out/', allowWildcard: true, createDestPath: true }) }],
+    [source],
+  )) as [string];
+  assert.deepEqual([existsSync(join(dir, 'out/a1/f')), existsSync(join(dir, 'out/a2/f'))], [true, true]);
+  await run(
+    [{ ...action, ...copy({ src: '/z*', dest: '/', allowWildcard: true, allowEmptyWildcard: true }) }],
+    [source],
+  );
+  await assert.rejects(
+    run([{ ...action, ...copy({ src: '/z*', dest: '/', allowWildcard: true }) }], [source]),
+    /\/z\* not found/,
+  );
+  await assert.rejects(
+    run([{ ...action, ...copy({ src: '/a1/f', dest: '/no/x' }) }], [source]),
+    /failed to stat \/no\/x/,
+  );
+  await assert.rejects(run([{ ...only, action: { $case: 'rm', value: { path: '/none' } } }]), /no such file/);
+  await assert.rejects(
+    run([{ ...only, action: { $case: 'rm', value: { path: '/', allowNotFound: true } } }]),
+    /invalid empty path/,
+  );
+});
+
+test('several outputs; what is used twice is kept apart; errors name the action', async () => {
+  const mk = (input: bigint, output: bigint, path: string) => ({
+    input,
+    secondaryInput: -1n,
+    output,
+    action: { $case: 'mkfile' as const, value: { path, mode: 0o644, timestamp: -1n } },
+  });
+  const outs = await run([mk(-1n, -1n, '/base'), mk(0n, 1n, '/one'), mk(0n, 0n, '/two')]);
+  const has = outs.map((dir) => ['base', 'one', 'two'].filter((f) => existsSync(join(dir, f))));
+  assert.deepEqual(has, [
+    ['base', 'two'],
+    ['base', 'one'],
+  ]);
+  await assert.rejects(run([mk(-1n, -1n, '/base'), mk(0n, 0n, '/no/dir/f')]), (error: BuildError) => {
+    assert.deepEqual(error.findDetail('errdefs.Solve'), { file: { index: '1' } });
+    return true;
+  });
+});
+
+test('bad numbers are refused', async () => {
+  const mk = (input: bigint, output: bigint) => ({
+    input,
+    secondaryInput: -1n,
+    output,
+    action: { $case: 'mkfile' as const, value: { path: '/f', timestamp: -1n } },
+  });
+  await assert.rejects(run([mk(5n, 0n)]), /invalid input index 5/);
+  await assert.rejects(run([mk(-2n, 0n)]), /invalid input index -2/);
+  await assert.rejects(run([mk(-1n, -1n)]), /no outputs specified/);
+  await assert.rejects(run([mk(-1n, 0n), mk(-1n, 0n)]), /duplicate output 0/);
+  await assert.rejects(run([mk(-1n, 1n)]), /missing output index 0/);
+  await assert.rejects(run([mk(1n, 0n), mk(0n, -1n)]), /loop from index/);
+  await assert.rejects(run([{ ...only }]), /invalid action type/);
+});
+
+test('archives are unpacked where that is asked for, other files are copied', async () => {
+  const source = folder({ 'in/f': 'unpacked', 'plain.tar': 'no archive' });
+  execFileSync('tar', ['-czf', join(source, 'real.tgz'), '-C', join(source, 'in'), 'f']);
+  const action = { input: -1n, secondaryInput: 0n, output: 0n };
+  const add = { dest: '/out/', attemptUnpackDockerCompatibility: true, createDestPath: true, allowWildcard: true };
+  const [dir] = (await run([{ ...action, ...copy({ ...add, src: '/*.t*' }) }], [source])) as [string];
+  assert.equal(readFileSync(join(dir, 'out/f'), 'utf8'), 'unpacked');
+  assert.equal(readFileSync(join(dir, 'out/plain.tar'), 'utf8'), 'no archive');
+  assert.equal(existsSync(join(dir, 'out/real.tgz')), false);
+});
+
+test('archives are recognised by their header', () => {
+  const dir = folder({ f: 'x' });
+  const tar = execFileSync('tar', ['-cf', '-', '-C', dir, 'f']);
+  assert.equal(isTarHeader(tar), true);
+  assert.equal(isTarHeader(Buffer.alloc(1024)), false);
+  assert.equal(isTarHeader(Buffer.from('text')), false);
+});
+
+test('what is copied may not lead out', async () => {
+  const outside = folder({ secret: 's' });
+  const base = folder();
+  symlinkSync(outside, join(base, 'way'));
+  await run(
+    [
+      {
+        input: 0n,
+        secondaryInput: -1n,
+        output: 0n,
+        action: { $case: 'mkfile', value: { path: '/way/new', mode: 0o644, timestamp: -1n } },
+      },
+    ],
+    [base],
+  ).catch(() => {});
+  await run(
+    [
+      {
+        input: 0n,
+        secondaryInput: -1n,
+        output: 0n,
+        action: { $case: 'rm', value: { path: '/way/secret', allowNotFound: true } },
+      },
+    ],
+    [base],
+  );
+  assert.equal(existsSync(join(outside, 'new')), false);
+  assert.equal(existsSync(join(outside, 'secret')), true);
+});
+
+const sha = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+const b64 = (text: string): string => Buffer.from(text).toString('base64');
+
+test("cache map: Go's JSON, selectors, content", async () => {
+  const { map } = await makeOp(
+    [
+      {
+        input: 0n,
+        secondaryInput: 1n,
+        output: 0n,
+        ...copy({
+          src: '/dir/a<b',
+          dest: '/x',
+          owner: { user: { user: { $case: 'byID', value: 0 } } },
+          includePatterns: ['*.go'],
+        }),
+      },
+    ],
+    2,
+  ).cacheMap(context, 0);
+  const action =
+    '{"src":"a\\u003cb","dest":"/x","owner":{"user":{"User":{}}},"mode":-1,"timestamp":-1,"include_patterns":["*.go"]}';
+  assert.equal(map.digest, sha(`{"Type":"buildkit.file.v0","Actions":["${b64(action)}"]}`));
+  assert.equal(map.deps[0]?.selector, undefined, 'what is changed counts as a whole');
+  assert.equal(map.deps[1]?.selector, sha('/dir/a<b'));
+  const digest = await map.deps[1]?.computeDigest?.(new RefResult('w', { id: 'q' } as ImmutableRef), context);
+  assert.equal(digest, sha('sha256:["q","/dir/a<b",false]'));
+
+  const two = await makeOp(
+    [
+      { input: -1n, secondaryInput: 0n, output: -1n, ...copy({ src: '/b', dest: '/x' }) },
+      { input: 1n, secondaryInput: 0n, output: 0n, ...copy({ src: '/a/', dest: '/x' }) },
+    ],
+    1,
+  ).cacheMap(context, 0);
+  const actions = ['b', 'a'].map((src) => `"${b64(`{"src":"${src}","dest":"/x","mode":-1,"timestamp":-1}`)}"`);
+  assert.equal(
+    two.map.digest,
+    sha(`{"Type":"buildkit.file.v0","Actions":[${actions.join(',')}],"indexes":[[-1,0,-1],[1,0,0]]}`),
+  );
+  assert.equal(two.map.deps[0]?.selector, sha('/b\0/a/'), 'descending');
+});

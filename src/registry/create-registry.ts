@@ -1,0 +1,68 @@
+import { parseReference } from '../oci/index.ts';
+import type { Reference } from '../oci/index.ts';
+import { ApiClient } from './api-client.ts';
+import { Authorizer } from './authorizer.ts';
+import { endpointsOf } from './endpoints.ts';
+import type { Endpoint } from './endpoints.ts';
+import { fetchContent, onEndpoints, resolve } from './pull.ts';
+import { blobExists, pushBlob, pushManifest } from './push.ts';
+import { Transport } from './transport.ts';
+import type { Registry, RegistryContext, RegistryHostConfig } from './types.ts';
+
+export interface RegistryOptions {
+  /** By the domain of references: `docker.io`, `localhost:5000`. */
+  readonly hosts: ReadonlyMap<string, RegistryHostConfig>;
+  readonly userAgent?: string;
+  /** How long a server may be silent. */
+  readonly idleTimeoutMs?: number;
+}
+
+const IDLE_TIMEOUT_MS = 60_000;
+
+export interface ClosableRegistry extends Registry {
+  close(): Promise<void>;
+}
+
+export function createRegistry(options: RegistryOptions): ClosableRegistry {
+  const transport = new Transport({
+    idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
+    userAgent: options.userAgent ?? 'buildkit/v0.32',
+  });
+  const api = new ApiClient(transport, new Authorizer(transport));
+  const pullFrom = (domain: string): Endpoint[] => endpointsOf(options, domain, { push: false });
+  /** Pushes stay with the first endpoint that answers at all. */
+  const onPush = async (
+    text: string,
+    insecure: boolean | undefined,
+    work: (endpoint: Endpoint, ref: Reference) => Promise<void>,
+  ): Promise<void> => {
+    const ref = parseReference(text);
+    await onEndpoints(endpointsOf(options, ref.domain, { push: true, insecure }), async (endpoint) => {
+      await work(endpoint, ref);
+      return true;
+    });
+  };
+  return {
+    resolve: async (ref: string, context: RegistryContext) =>
+      resolve(api, pullFrom(parseReference(ref).domain), ref, context),
+    fetch: (ref, descriptor, context) => {
+      const parsed = parseReference(ref);
+      return fetchContent(api, pullFrom(parsed.domain), parsed, descriptor, context);
+    },
+    blobExists: async (text, digest, context) => {
+      const ref = parseReference(text);
+      const found = await onEndpoints(
+        pullFrom(ref.domain),
+        async (e) => (await blobExists(api, e, ref, digest, context, false)) || undefined,
+      );
+      return found ?? false;
+    },
+    pushBlob: (text, descriptor, content, { insecure, mountFrom, onProgress, ...context }) =>
+      onPush(text, insecure, (endpoint, ref) =>
+        pushBlob(api, endpoint, ref, { descriptor, content, mountFrom, onProgress }, context),
+      ),
+    pushManifest: (text, descriptor, bytes, { insecure, ...context }) =>
+      onPush(text, insecure, (endpoint, ref) => pushManifest(api, endpoint, ref, descriptor, bytes, context)),
+    close: () => transport.close(),
+  };
+}

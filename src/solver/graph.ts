@@ -1,0 +1,114 @@
+/** All vertices that jobs hold now, one for each digest. */
+import { createHash } from 'node:crypto';
+import { ActiveVertex } from './active-vertex.ts';
+import type { Holder, VertexSurroundings } from './active-vertex.ts';
+import type { EdgeNode } from './edge/edge-node.ts';
+import { MergeIndex } from './edge/merge-index.ts';
+import type { VertexProgress } from './progress/vertex-progress.ts';
+import { RunQueue } from './run-queue.ts';
+import type { Edge, SolverOptions, Vertex } from './types.ts';
+
+/** A job as the graph sees it. */
+export interface GraphHolder extends Holder {
+  readonly vertices: Set<ActiveVertex>;
+  readonly progress: { follow(vertex: VertexProgress): void };
+  /** Throws once the job is discarded. */
+  checkOpen(): void;
+}
+
+export class Graph implements VertexSurroundings {
+  readonly options: SolverOptions;
+  readonly queue = new RunQueue();
+  readonly index = new MergeIndex<EdgeNode>();
+  readonly #active = new Map<string, ActiveVertex>();
+
+  constructor(options: SolverOptions) {
+    this.options = options;
+  }
+
+  /** Makes or joins the vertices up to the edge; the job holds them from then on. */
+  async load(job: GraphHolder, edge: Edge): Promise<EdgeNode> {
+    const loaded = new Map<Vertex, ActiveVertex>();
+    const stack: Vertex[] = [edge.vertex];
+    for (let vertex = stack.at(-1); vertex !== undefined; vertex = stack.at(-1)) {
+      await this.queue.breathe();
+      job.checkOpen();
+      const open = loaded.has(vertex) ? [] : vertex.inputs.filter((i) => !loaded.has(i.vertex));
+      if (open.length > 0) {
+        for (const i of open) stack.push(i.vertex);
+        continue;
+      }
+      stack.pop();
+      if (!loaded.has(vertex)) loaded.set(vertex, this.#join(job, vertex, loaded));
+    }
+    return (loaded.get(edge.vertex) as ActiveVertex).edge(edge.index);
+  }
+
+  #join(job: GraphHolder, vertex: Vertex, loaded: ReadonlyMap<Vertex, ActiveVertex>): ActiveVertex {
+    // Upstream: a vertex without cache may serve one with cache, never the other way round.
+    const variant = `sha256:${createHash('sha256').update(`${vertex.digest}-ignorecache`).digest('hex')}`;
+    let digest = vertex.digest;
+    let active = this.#active.get(variant) ?? this.#active.get(digest);
+    if (active !== undefined && vertex.options.ignoreCache === true && !active.ignoreCache) {
+      digest = variant;
+      active = undefined;
+    }
+    if (active === undefined) {
+      const inputs = vertex.inputs.map((i) => ({ vertex: loaded.get(i.vertex) as ActiveVertex, index: i.index }));
+      active = new ActiveVertex(this, vertex, digest, inputs);
+      this.#active.set(digest, active);
+    } else {
+      active.addOptions(vertex.options);
+    }
+    this.hold(job, active);
+    return active;
+  }
+
+  /** The job holds the vertex, all below it, and all that those were merged into. */
+  hold(job: GraphHolder, start: ActiveVertex): void {
+    const stack = [start];
+    for (let vertex = stack.pop(); vertex !== undefined; vertex = stack.pop()) {
+      if (vertex.jobs.has(job)) continue;
+      vertex.forgetErrors();
+      vertex.jobs.add(job);
+      job.vertices.add(vertex);
+      job.progress.follow(vertex.progress);
+      for (const i of vertex.inputs) stack.push(i.vertex);
+      for (const v of vertex.followed) stack.push(v);
+    }
+  }
+
+  /** An edge of `from` was merged into one of `to`. */
+  follow(from: ActiveVertex, to: ActiveVertex): void {
+    from.followed.add(to);
+    to.addCaches(from);
+    for (const job of from.jobs) this.hold(job as GraphHolder, to);
+  }
+
+  async drop(job: GraphHolder): Promise<void> {
+    const closing: Promise<void>[] = [];
+    for (const vertex of job.vertices) {
+      vertex.jobs.delete(job);
+      if (vertex.jobs.size > 0) continue;
+      if (this.#active.get(vertex.digest) === vertex) this.#active.delete(vertex.digest);
+      closing.push(vertex.close());
+    }
+    job.vertices.clear();
+    await Promise.all(closing);
+  }
+}
+
+/** The vertices that an edge is made from, each once, inputs first. */
+export function verticesOf(edge: Edge): Vertex[] {
+  const out = new Set<Vertex>();
+  const stack: Vertex[] = [edge.vertex];
+  for (let vertex = stack.at(-1); vertex !== undefined; vertex = stack.at(-1)) {
+    const open = out.has(vertex) ? [] : vertex.inputs.filter((i) => !out.has(i.vertex));
+    if (open.length === 0) {
+      stack.pop();
+      out.add(vertex);
+    }
+    for (const i of open) stack.push(i.vertex);
+  }
+  return [...out];
+}

@@ -1,0 +1,174 @@
+/** One build's hold on the graph. */
+import { abortReason, canceled, throwIfAborted, toBuildError } from '../base/index.ts';
+import type { WarningUpdate } from '../base/index.ts';
+import type { ActiveVertex } from './active-vertex.ts';
+import { Level } from './edge/edge-state.ts';
+import type { EdgeNode, Waiter } from './edge/edge-node.ts';
+import type { KeyedResult } from './cached-result.ts';
+import { eitherSignal } from './either-signal.ts';
+import type { Graph } from './graph.ts';
+import { onceFor } from './once.ts';
+import type { OnceValues } from './once.ts';
+import { JobProgress } from './progress/job-progress.ts';
+import { VertexProgress } from './progress/vertex-progress.ts';
+import type { CachedResult, Edge, Job, JobContext, ProgressGroup, StatusBatch, StepCounts } from './types.ts';
+
+class Request implements Waiter {
+  readonly level = Level.COMPLETE;
+  readonly result: Promise<CachedResult>;
+  readonly #edge: Edge;
+  #node: EdgeNode;
+  #resolve!: (result: CachedResult) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(node: EdgeNode, edge: Edge) {
+    this.#node = node;
+    this.#edge = edge;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    node.wait(this);
+  }
+
+  moved(to: EdgeNode): void {
+    this.#node = to;
+  }
+
+  wake(): void {
+    const { phase } = this.#node.state;
+    if (phase.kind === 'done') {
+      this.#resolve((phase.result as KeyedResult).fork(this.#edge));
+      this.#node.unwait(this);
+    } else if (phase.kind === 'failed') this.fail(phase.error);
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+    this.#node.unwait(this);
+  }
+}
+
+export class ActiveJob implements Job {
+  readonly id: string;
+  readonly vertices = new Set<ActiveVertex>();
+  readonly progress = new JobProgress();
+  readonly onceValues: OnceValues = new Map();
+  readonly #graph: Graph;
+  readonly #values = new Map<string, unknown>();
+  readonly #sessions = new Set<string>();
+  readonly #steps = new Map<string, VertexProgress>();
+  readonly #abort = new AbortController();
+  readonly #onDiscard: () => void;
+  #discarding: Promise<void> | undefined;
+
+  constructor(id: string, graph: Graph, sessions: readonly string[], onDiscard: () => void) {
+    this.id = id;
+    this.#graph = graph;
+    this.#onDiscard = onDiscard;
+    for (const s of sessions) this.#sessions.add(s);
+  }
+
+  setValue(key: string, value: unknown): void {
+    this.#values.set(key, value);
+  }
+
+  get values(): ReadonlyMap<string, unknown> {
+    return this.#values;
+  }
+
+  addSession(id: string): void {
+    this.#sessions.add(id);
+  }
+
+  get sessions(): readonly string[] {
+    return [...this.#sessions];
+  }
+
+  get isDiscarded(): boolean {
+    return this.#discarding !== undefined;
+  }
+
+  checkOpen(): void {
+    throwIfAborted(this.#abort.signal);
+  }
+
+  async build(edge: Edge, signal?: AbortSignal): Promise<CachedResult> {
+    const either = eitherSignal(this.#abort.signal, signal);
+    try {
+      throwIfAborted(either.signal);
+      const node = await this.#graph.load(this, edge);
+      throwIfAborted(either.signal);
+      const request = new Request(node, edge);
+      const onAbort = (): void => request.fail(abortReason(either.signal));
+      either.signal.addEventListener('abort', onAbort, { once: true });
+      try {
+        return await request.result;
+      } finally {
+        either.signal.removeEventListener('abort', onAbort);
+      }
+    } finally {
+      either.release();
+    }
+  }
+
+  async step<T>(
+    vertex: { readonly digest: string; readonly name: string; readonly progressGroup?: ProgressGroup },
+    work: (context: JobContext) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const either = eitherSignal(this.#abort.signal, signal);
+    let progress = this.#steps.get(vertex.digest);
+    if (progress === undefined) {
+      progress = new VertexProgress({ ...vertex, inputs: [] });
+      this.#steps.set(vertex.digest, progress);
+      this.progress.follow(progress);
+    }
+    const context: JobContext = {
+      signal: either.signal,
+      progress,
+      sessions: () => this.sessions,
+      values: (key) => (this.#values.has(key) ? [this.#values.get(key)] : []),
+      once: (key, make) => onceFor(() => [this], key, make, either.signal),
+    };
+    const end = progress.start(false);
+    try {
+      throwIfAborted(either.signal);
+      const value = await work(context);
+      end({ cached: false });
+      return value;
+    } catch (error) {
+      end({ cached: false, error: toBuildError(error).message });
+      throw error;
+    } finally {
+      either.release();
+    }
+  }
+
+  warn(digest: string, warning: WarningUpdate): void {
+    this.progress.warn(digest, warning);
+  }
+
+  status(signal?: AbortSignal): AsyncIterable<StatusBatch> {
+    return this.progress.read(signal);
+  }
+
+  counts(): StepCounts {
+    return this.progress.counts();
+  }
+
+  closeProgress(): void {
+    this.progress.close();
+  }
+
+  discard(): Promise<void> {
+    this.#discarding ??= (async () => {
+      this.#abort.abort(canceled());
+      this.progress.close();
+      this.#onDiscard();
+      await this.#graph.drop(this);
+      this.onceValues.clear();
+    })();
+    return this.#discarding;
+  }
+}

@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { BuildError, Code } from '../base/index.ts';
+import { createMemoryKeyStore, keysBelow, verticesOf } from './index.ts';
+import type { Edge, StatusBatch, VertexState } from './index.ts';
+import { digestOf, toy, ToyWorld } from './toy-graph.ts';
+
+function chain(length: number, value?: string): Edge {
+  let edge = toy({ name: 'c0', value });
+  for (let i = 1; i < length; i++) edge = toy({ name: `c${i}`, value, inputs: [edge] });
+  return edge;
+}
+
+async function drain(batches: AsyncIterable<StatusBatch>): Promise<StatusBatch[]> {
+  const all: StatusBatch[] = [];
+  for await (const b of batches) all.push(b);
+  return all;
+}
+
+void test('a second build runs nothing and loads only the result', async () => {
+  const world = new ToyWorld();
+  const edge = chain(60);
+  const value = await world.build('1', edge);
+  assert.equal(world.runs.length, 60);
+  assert.equal(await world.build('2', edge), value);
+  assert.equal(world.runs.length, 60);
+  assert.equal(world.loads, 1);
+  assert.equal(world.live, 0);
+});
+
+void test('a step whose definition changed is cached when its input has the same content', async () => {
+  const world = new ToyWorld();
+  const copy = (key: string): Edge =>
+    toy({ name: 'copy', content: true, inputs: [toy({ name: key, key: `random:${key}`, value: 'files' })] });
+  await world.build('1', toy({ name: 'top', inputs: [copy('one')] }));
+  await world.build('2', toy({ name: 'top', inputs: [copy('two')] }));
+  assert.deepEqual(world.runs, ['one', 'copy', 'top', 'two']);
+  assert.equal(world.live, 0);
+});
+
+void test('results that are gone are built again', async () => {
+  const world = new ToyWorld();
+  const edge = chain(4);
+  const value = await world.build('1', edge);
+  for (const id of world.kept.keys()) world.kept.set(id, 'gone');
+  assert.equal(await world.build('2', edge), value);
+  assert.equal(world.runs.length, 8);
+  for (const id of world.kept.keys()) world.kept.delete(id);
+  assert.equal(await world.build('3', edge), value);
+  assert.equal(world.live, 0);
+});
+
+void test('two definitions of equal content share one run', async () => {
+  const world = new ToyWorld();
+  const job = world.solver.newJob('1');
+  const make = (n: string): Edge =>
+    toy({ name: `step-${n}`, key: 'step', ms: 20, inputs: [toy({ name: `base-${n}`, key: 'base', ms: 20 })] });
+  const results = await Promise.all([job.build(make('x')), job.build(make('y'))]);
+  assert.equal(world.runs.length, 2);
+  await Promise.all(results.map((r) => r.release()));
+  await job.discard();
+  assert.equal(world.live, 0);
+});
+
+void test('the work of two jobs goes on until both have left', async () => {
+  const world = new ToyWorld();
+  const edge = toy({ name: 'slow', ms: 40 });
+  const [one, two] = [world.solver.newJob('1'), world.solver.newJob('2')];
+  const first = one.build(edge);
+  const second = two.build(edge);
+  first.catch(() => {});
+  await new Promise((r) => setTimeout(r, 10));
+  await one.discard();
+  await assert.rejects(first, (e: BuildError) => e.isCanceled);
+  const result = await second;
+  assert.deepEqual(world.runs, ['slow']);
+  await result.release();
+  await two.discard();
+  const three = world.solver.newJob('3');
+  const other = toy({ name: 'never', ms: 10_000 });
+  const third = three.build(other, AbortSignal.timeout(10));
+  await assert.rejects(third);
+  await three.discard();
+  assert.equal(world.running.size, 0);
+  assert.equal(world.live, 0);
+});
+
+void test('an error names its vertex and is not kept for a later job', async () => {
+  const world = new ToyWorld();
+  let broken = true;
+  const bad = toy({ name: 'bad', fail: () => (broken ? new Error('boom') : undefined) });
+  const edge = toy({ name: 'top', inputs: [bad] });
+  const job = world.solver.newJob('1');
+  await assert.rejects(job.build(edge), (e: BuildError) => {
+    assert.equal(e.message, 'boom');
+    assert.deepEqual(e.findDetail('errdefs.Vertex'), { digest: bad.vertex.digest });
+    return true;
+  });
+  await assert.rejects(job.build(edge), /boom/);
+  assert.deepEqual(world.runs, ['bad']);
+  broken = false;
+  assert.equal(await world.build('2', edge), 'top(bad())');
+  await job.discard();
+  assert.equal(world.live, 0);
+});
+
+void test('ignoreCache runs again and saves', async () => {
+  const world = new ToyWorld();
+  const a = toy({ name: 'a' });
+  await world.build('1', toy({ name: 'b', inputs: [a] }));
+  await world.build('2', toy({ name: 'b', inputs: [toy({ name: 'a', options: { ignoreCache: true } })] }));
+  assert.deepEqual(world.runs, ['a', 'b', 'a', 'b']);
+  await world.build('3', toy({ name: 'b', inputs: [a] }));
+  assert.equal(world.runs.length, 4);
+  assert.equal(world.live, 0);
+});
+
+void test('an imported cache serves, and what it gave is kept', async () => {
+  const far = new ToyWorld(createMemoryKeyStore(), 'far');
+  await far.build('1', chain(3));
+  const near = new ToyWorld();
+  let edge = toy({ name: 'c0', options: { cacheSources: [far.cache] } });
+  for (const name of ['c1', 'c2']) edge = toy({ name, inputs: [edge], options: { cacheSources: [far.cache] } });
+  await near.build('1', edge);
+  assert.deepEqual(near.runs, []);
+  await near.build('2', chain(3));
+  assert.deepEqual(near.runs, []);
+  assert.equal(near.live + far.live, 0);
+});
+
+void test('a prune forgets results that are gone', async () => {
+  const world = new ToyWorld();
+  await world.build('1', chain(3));
+  world.kept.clear();
+  await world.cache.releaseUnreferenced();
+  assert.deepEqual(world.keys.resultIds('', 10), []);
+  assert.deepEqual(await world.cache.query([], 0, digestOf('c0'), 0), []);
+});
+
+void test('a value is computed once for jobs that share it', async () => {
+  const world = new ToyWorld();
+  const job = world.solver.newJob('1');
+  let calls = 0;
+  const once = (): Promise<number> =>
+    job.step({ digest: digestOf('o'), name: 'o' }, (c) => c.once('tag', async () => ++calls));
+  assert.deepEqual(await Promise.all([once(), once(), once()]), [1, 1, 1]);
+  await job.discard();
+});
+
+void test('outputs of one vertex share its run', async () => {
+  const world = new ToyWorld();
+  const spec = { name: 'two', outputs: 2, ms: 5 };
+  assert.equal(
+    await world.build('1', toy({ name: 'top', inputs: [toy(spec, 0), toy(spec, 1)] })),
+    'top(two(),two()@1)',
+  );
+  assert.deepEqual(world.runs, ['two', 'top']);
+  await assert.rejects(world.build('2', toy({ name: 'bad', inputs: [toy(spec, 7)] })), /need 7 index but 2 results/);
+  assert.equal(world.live, 0);
+});
+
+void test('a long chain leaves the event loop free, exponential paths cost nothing', async () => {
+  const world = new ToyWorld();
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  await world.build('1', chain(2000, 'same'));
+  clearInterval(timer);
+  assert.ok(ticks > 3, `${ticks} ticks`);
+  let edge = toy({ name: 'm', value: 'm' });
+  for (let i = 0; i < 200; i++) edge = toy({ name: `m${i}`, value: `m${i}`, inputs: [edge, edge] });
+  assert.equal(await world.build('2', edge), 'm199');
+  assert.equal(verticesOf(edge).length, 201);
+  assert.equal(world.live, 0);
+});
+
+void test('keys of a result lead down to its roots', async () => {
+  const world = new ToyWorld();
+  const job = world.solver.newJob('1');
+  const result = await job.build(chain(3));
+  assert.deepEqual(
+    keysBelow(result.cacheKeys).map((k) => k.digest),
+    ['c0', 'c1', 'c2'].map(digestOf),
+  );
+  await result.release();
+  await job.discard();
+});
+
+void test('status: announced, started, completed; cached inputs; the same for every reader', async () => {
+  const world = new ToyWorld();
+  const edge = chain(3);
+  const follow = async (id: string): Promise<VertexState[]> => {
+    const job = world.solver.newJob(id);
+    const live = drain(job.status());
+    const result = await job.build(edge);
+    await result.release();
+    job.warn(edge.vertex.digest, { level: 1, short: Buffer.from('careful') });
+    await job.step({ digest: digestOf('export'), name: 'exporting' }, async (c) =>
+      c.progress.status({ id: 's', total: 3 }),
+    );
+    job.closeProgress();
+    const [first, late] = await Promise.all([live, drain(job.status())]);
+    assert.equal(first.flatMap((b) => b.warnings).length, 1);
+    assert.equal(late.flatMap((b) => b.statuses)[0].total, 3);
+    assert.deepEqual(
+      late.flatMap((b) => b.logs).map((l) => Buffer.from(l.msg).toString()),
+      first.flatMap((b) => b.logs).map((l) => Buffer.from(l.msg).toString()),
+    );
+    assert.equal(job.counts().total, 4);
+    await job.discard();
+    return first.flatMap((b) => b.vertexes);
+  };
+  const cold = (await follow('1')).filter((v) => v.name === 'c2');
+  assert.equal(cold[0].started, undefined);
+  assert.equal(cold.at(-1)?.cached, false);
+  assert.notEqual(cold.at(-1)?.completed, undefined);
+  const warm = await follow('2');
+  assert.equal(warm.findLast((v) => v.name === 'c2')?.cached, true);
+  assert.equal(warm.findLast((v) => v.name === 'c1')?.cached, true);
+});
+
+void test('what was running when the stream ended is told to be cancelled', async () => {
+  const world = new ToyWorld();
+  const job = world.solver.newJob('1');
+  const status = drain(job.status());
+  const build = job.build(toy({ name: 'slow', ms: 10_000 }));
+  build.catch(() => {});
+  await new Promise((r) => setTimeout(r, 20));
+  await job.discard();
+  const last = (await status).flatMap((b) => b.vertexes).at(-1);
+  assert.equal(last?.error, 'context canceled');
+  assert.equal(world.live, 0);
+});
+
+void test('jobs are found by id, also by those who come early', async () => {
+  const { solver } = new ToyWorld();
+  const early = solver.waitFor('x', 1000);
+  const job = solver.newJob('x');
+  assert.equal(await early, job);
+  assert.throws(() => solver.newJob('x'), { code: Code.AlreadyExists, message: 'job ID x exists' });
+  await assert.rejects(solver.waitFor('y', 5), { code: Code.NotFound, message: 'no such job y' });
+  await solver.close();
+});
+
+const FIRST_SEED = Number(process.env.SOLVER_SEED ?? 1);
+const SEEDS = Number(process.env.SOLVER_SEEDS ?? 20);
+
+/** Small seeded generator (mulberry32). */
+function random(seed: number): (below: number) => number {
+  let a = seed;
+  return (below) => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+void test('interleavings: every request ends, nothing runs twice at a time, nothing leaks', async () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+    const below = random(seed);
+    const world = new ToyWorld();
+    const edges: Edge[] = [];
+    for (let i = 0; i < 12; i++) {
+      const inputs = edges.length === 0 ? [] : Array.from({ length: below(3) }, () => edges[below(edges.length)]);
+      edges.push(
+        toy({
+          name: `s${i}`,
+          key: `k${below(8)}`,
+          inputs,
+          value: `v${below(4)}`,
+          content: below(3) === 0,
+          ms: below(3) === 0 ? below(3) : undefined,
+          options: { ignoreCache: below(10) === 0 },
+          fail: () => (below(25) === 0 ? new Error('toy failure') : undefined),
+        }),
+      );
+    }
+    const builds = Array.from({ length: 8 }, async (_, i) => {
+      await new Promise((r) => setTimeout(r, below(6)));
+      const job = world.solver.newJob(`${i}`);
+      const abort = new AbortController();
+      if (below(3) === 0) setTimeout(() => abort.abort(), below(8));
+      if (below(6) === 0) setTimeout(() => void job.discard(), below(8));
+      if (below(4) === 0) for (const id of world.kept.keys()) world.kept.set(id, 'gone');
+      const wanted = [edges[below(edges.length)], edges[below(edges.length)]];
+      const settled = await Promise.allSettled(wanted.map((e) => job.build(e, abort.signal)));
+      for (const s of settled) {
+        if (s.status === 'fulfilled') await s.value.release();
+        else assert.match(String(s.reason.message), /toy failure|cancel/, `seed ${seed}`);
+      }
+      await job.discard();
+    });
+    const late = setTimeout(() => assert.fail(`seed ${seed} hangs`), 3000);
+    await Promise.all(builds);
+    clearTimeout(late);
+    assert.equal(world.running.size, 0, `seed ${seed}`);
+    assert.equal(world.live, 0, `seed ${seed} leaks`);
+    await world.solver.close();
+  }
+});

@@ -1,0 +1,120 @@
+/** What image sources have in common, wherever the image is. */
+import { BuildError, Code, invalidArgument, nowNs } from '../base/index.ts';
+import { chainId, configDiffIds, digestOf, goJson, normalizePlatform } from '../oci/index.ts';
+import type { Digest, Platform } from '../oci/index.ts';
+import type { JobContext } from '../solver/types.ts';
+import type { CacheAccessor, ImmutableRef, RecordType } from '../storage/types.ts';
+import type { ImageOrigin } from './image-origin.ts';
+import type { PulledManifests } from './pull-manifests.ts';
+import type { SourceInstance, SourceKey } from './types.ts';
+
+export interface OpenedImage {
+  readonly manifests: PulledManifests;
+  readonly origin: ImageOrigin;
+  /** With the digest: kept with the records. */
+  readonly ref: string;
+}
+
+export interface ImageInstanceOptions {
+  readonly accessor: CacheAccessor;
+  readonly ref: string;
+  readonly platform: Platform;
+  readonly layerLimit?: number;
+  readonly checksum?: Digest;
+  readonly recordType?: RecordType;
+  open(context: JobContext): Promise<OpenedImage>;
+}
+
+function manifestKey(digest: Digest, p: Platform, limit: number | undefined): string {
+  return digestOf(
+    goJson({
+      Digest: digest,
+      OS: p.os,
+      Arch: p.architecture,
+      Variant: p.variant,
+      OSVersion: p.osVersion,
+      OSFeatures: p.osFeatures?.length ? p.osFeatures : undefined,
+      Limit: limit,
+    }),
+  );
+}
+
+/** The chain of layers: a rebuilt image with the same layers is the same. undefined: no layers to go by. */
+function configKey(image: PulledManifests, limit: number | undefined): string | undefined {
+  if (image.config === undefined) return digestOf(image.configBytes);
+  return chainId(configDiffIds(image.config).slice(0, limit));
+}
+
+export class ImageInstance implements SourceInstance {
+  readonly #options: ImageInstanceOptions;
+  #opened: Promise<OpenedImage> | undefined;
+
+  constructor(options: ImageInstanceOptions) {
+    this.#options = options;
+  }
+
+  async #open(context: JobContext): Promise<OpenedImage> {
+    this.#opened ??= this.#resolve(context);
+    const opened = this.#opened;
+    try {
+      return await opened;
+    } catch (error) {
+      if (this.#opened === opened) this.#opened = undefined;
+      throw error;
+    }
+  }
+
+  async #resolve(context: JobContext): Promise<OpenedImage> {
+    const { ref, checksum, layerLimit } = this.#options;
+    const id = `resolve ${ref}`;
+    const started = nowNs();
+    context.progress.status({ id, current: 0, started });
+    try {
+      const opened = await this.#options.open(context);
+      const { root, layers } = opened.manifests;
+      if (checksum !== undefined && root.digest !== checksum) {
+        throw new BuildError(
+          Code.FailedPrecondition,
+          `image digest ${root.digest} for ${ref} does not match expected checksum ${checksum}`,
+        );
+      }
+      if (layerLimit !== undefined && layerLimit > layers.length) {
+        throw invalidArgument(
+          `layer limit ${layerLimit} is greater than the number of layers in the image ${layers.length}`,
+        );
+      }
+      return opened;
+    } finally {
+      context.progress.status({ id, current: 0, started, completed: nowNs() });
+    }
+  }
+
+  async cacheKey(context: JobContext, index: number): Promise<SourceKey> {
+    const { manifests } = await this.#open(context);
+    const { layerLimit } = this.#options;
+    const first = manifestKey(manifests.root.digest, normalizePlatform(this.#options.platform), layerLimit);
+    const key = index === 0 ? first : (configKey(manifests, layerLimit) ?? first);
+    return { key, pin: manifests.root.digest, done: index > 0 };
+  }
+
+  /** Layers are downloaded when somebody looks into them. */
+  async snapshot(context: JobContext): Promise<ImmutableRef | undefined> {
+    const { manifests, origin, ref } = await this.#open(context);
+    const { accessor, recordType, layerLimit } = this.#options;
+    let current: ImmutableRef | undefined;
+    for (const layer of manifests.layers.slice(0, layerLimit)) {
+      const parent = current;
+      try {
+        current = await accessor.fromBlob(layer, parent, {
+          provider: origin,
+          imageRefs: [ref],
+          description: `pulled from ${ref}`,
+          ...(recordType === undefined ? {} : { recordType }),
+        });
+      } finally {
+        await parent?.release();
+      }
+    }
+    return current;
+  }
+}

@@ -1,0 +1,141 @@
+/** Where the parts of an image come from: a registry, or a client's OCI layout. */
+import { BuildError, Code, invalidArgument } from '../base/index.ts';
+import type { BlobReader, ContentStore } from '../content/types.ts';
+import { detectManifestType, digestOf, parseReference } from '../oci/index.ts';
+import type { Descriptor, Digest } from '../oci/index.ts';
+import type { Registry } from '../registry/types.ts';
+import { SessionContent } from '../session/index.ts';
+import type { SessionCaller, SessionManager } from '../session/types.ts';
+import type { ImageStore, LazyBlobProvider } from '../storage/index.ts';
+import { createSessionAuth } from './session-auth.ts';
+
+export interface ImageDeps {
+  readonly registry: Registry;
+  readonly sessions: SessionManager;
+  readonly content: ContentStore;
+  /** Images that were built here and kept by name. */
+  readonly images?: ImageStore;
+}
+
+/** Who asks: cancellation and the clients that may be asked for credentials or blobs. */
+export interface Asker {
+  readonly signal?: AbortSignal;
+  readonly sessions: () => readonly string[];
+  readonly onLog?: (line: string) => void;
+}
+
+/** The parts of one image. */
+export interface ImageOrigin extends LazyBlobProvider {
+  /** Blobs of the store that are known to come from here carry this label. */
+  readonly label?: readonly [key: string, value: string];
+}
+
+const nobody: Asker = { sessions: () => [] };
+
+function streamReader(size: number, open: () => AsyncIterable<Uint8Array>): BlobReader {
+  async function* stream(offset = 0): AsyncGenerator<Uint8Array> {
+    let skip = offset;
+    for await (const chunk of open()) {
+      const fresh = chunk.subarray(Math.min(skip, chunk.length));
+      skip -= chunk.length - fresh.length;
+      if (fresh.length > 0) yield fresh;
+    }
+  }
+  return {
+    size,
+    stream,
+    read: async (offset, length) => {
+      const parts: Uint8Array[] = [];
+      let have = 0;
+      for await (const part of stream(offset)) {
+        parts.push(part.subarray(0, length - have));
+        have += parts[parts.length - 1].length;
+        if (have >= length) break;
+      }
+      return Buffer.concat(parts);
+    },
+    close: async () => {},
+  };
+}
+
+export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): ImageOrigin {
+  const { domain, path } = parseReference(ref);
+  return {
+    origin: JSON.stringify({ kind: 'registry', ref }),
+    label: [`containerd.io/distribution.source.${domain}`, path],
+    reader: async (descriptor, signal) => {
+      const joined = signal ?? asker.signal;
+      const auth = createSessionAuth(deps.sessions, asker.sessions, joined);
+      const full = { mediaType: '', ...descriptor };
+      const context = {
+        auth,
+        ...(joined === undefined ? {} : { signal: joined }),
+        ...(asker.onLog === undefined ? {} : { onLog: asker.onLog }),
+      };
+      return streamReader(descriptor.size, () => deps.registry.fetch(ref, full, context));
+    },
+  };
+}
+
+export interface LayoutStore {
+  readonly sessionId: string;
+  readonly storeId: string;
+}
+
+async function onLayout<T>(
+  deps: ImageDeps,
+  store: LayoutStore,
+  asker: Asker,
+  signal: AbortSignal | undefined,
+  work: (content: SessionContent) => Promise<T>,
+): Promise<T> {
+  const call = (caller: SessionCaller): Promise<T> => work(new SessionContent(caller, `oci:${store.storeId}`));
+  if (store.sessionId !== '') return call(await deps.sessions.get(store.sessionId, { noWait: true }));
+  return deps.sessions.any(asker.sessions, signal, call);
+}
+
+export function layoutOrigin(deps: ImageDeps, store: LayoutStore, asker: Asker): ImageOrigin {
+  return {
+    origin: JSON.stringify({ kind: 'oci-layout', session: store.sessionId, store: store.storeId }),
+    reader: (descriptor, signal) => {
+      const joined = signal ?? asker.signal;
+      return onLayout(deps, store, asker, joined, (content) => content.reader(descriptor, joined));
+    },
+  };
+}
+
+/** What an OCI layout has under that digest, with its size and type. */
+export async function describeLayoutRoot(
+  deps: ImageDeps,
+  store: LayoutStore,
+  digest: Digest,
+  asker: Asker,
+  limit: number,
+): Promise<Descriptor> {
+  const bytes = await onLayout(deps, store, asker, asker.signal, async (content) => {
+    const { size } = await content.info(digest, asker.signal);
+    if (size > limit) throw new BuildError(Code.ResourceExhausted, `rejecting ${size} byte manifest ${digest}`);
+    const reader = await content.reader({ digest, size }, asker.signal);
+    return reader.read(0, size);
+  });
+  if (digestOf(bytes) !== digest)
+    throw new BuildError(Code.FailedPrecondition, `unexpected digest ${digestOf(bytes)}, expected ${digest}`);
+  return { mediaType: detectManifestType(bytes), digest, size: bytes.length };
+}
+
+/** Makes the provider of a lazy blob again, after a restart: for OpenStorageOptions.reopenProvider. Nobody is asked for credentials. */
+export function createReopenProvider(deps: ImageDeps): (origin: string) => LazyBlobProvider | undefined {
+  return (origin) => {
+    let json: { kind?: unknown; ref?: unknown; session?: unknown; store?: unknown };
+    try {
+      json = JSON.parse(origin) as typeof json;
+    } catch (error) {
+      throw invalidArgument(`invalid blob origin: ${(error as Error).message}`, { cause: error });
+    }
+    if (json.kind === 'registry' && typeof json.ref === 'string') return registryOrigin(deps, json.ref, nobody);
+    if (json.kind === 'oci-layout' && typeof json.session === 'string' && typeof json.store === 'string') {
+      return layoutOrigin(deps, { sessionId: json.session, storeId: json.store }, nobody);
+    }
+    return undefined;
+  };
+}

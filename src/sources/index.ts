@@ -1,0 +1,32 @@
+/**
+ * Content from outside: images of registries, images of clients' OCI layouts, clients' directories. In come identifiers with
+ * attributes, out go cache keys and refs; image layers stay lazy. Deliberately absent: git and HTTP sources, and what is built on top.
+ */
+import type { CacheAccessor } from '../storage/types.ts';
+import type { TreeHasher } from '../storage/index.ts';
+import { createImageSource } from './image.ts';
+import type { ImageDeps } from './image-origin.ts';
+import { createLocalSource } from './local.ts';
+import { createOciLayoutSource } from './oci-layout.ts';
+import type { Source } from './types.ts';
+
+export type * from './types.ts';
+export { createImageSource } from './image.ts';
+export { createLocalSource } from './local.ts';
+export type { LocalSourceDeps } from './local.ts';
+export { createOciLayoutSource } from './oci-layout.ts';
+export { createReopenProvider } from './image-origin.ts';
+export type { ImageDeps } from './image-origin.ts';
+export { createMetaResolver } from './meta-resolver.ts';
+export type { ImageMeta, MetaOptions, MetaResolver, SourceMetaAnswer } from './meta-resolver.ts';
+export { createSessionAuth } from './session-auth.ts';
+
+export interface SourcesDeps extends ImageDeps {
+  readonly accessor: CacheAccessor;
+  readonly hasher: TreeHasher;
+}
+
+/** All sources that there are, for a SourceSet. */
+export function createSources(deps: SourcesDeps): readonly Source[] {
+  return [createImageSource(deps), createOciLayoutSource(deps), createLocalSource(deps)];
+}

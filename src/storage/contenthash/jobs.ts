@@ -1,0 +1,17 @@
+import type { LayerDirs } from '../tree/index.ts';
+import type { ContentSelector } from '../types.ts';
+import type { TreeFiles } from './stored-trees.ts';
+
+export interface CommitJob {
+  readonly files: TreeFiles;
+  readonly contexts: number;
+}
+
+export interface ChecksumJob extends CommitJob {
+  readonly path: string;
+  readonly selector: Omit<ContentSelector, 'path'>;
+  /** Where what is not known yet is read. */
+  readonly layers: LayerDirs | undefined;
+  /** The tree is being written to: nothing that is known holds, and nothing is kept. */
+  readonly changing: boolean;
+}

@@ -1,0 +1,169 @@
+import { mkdirSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BuildError, Code, KeyedMutex, notFound, ThreadPool, workerEntry } from '../../base/index.ts';
+import type { TreeChange } from '../../files/types.ts';
+import type { Digest } from '../../oci/types.ts';
+import { layerDirsOf } from '../tree/index.ts';
+import type { LayerDirs } from '../tree/index.ts';
+import type { ContentSelector, ImmutableRef, StorageContext } from '../types.ts';
+import { noteChange } from './changes.ts';
+import type { ChecksumJob, CommitJob } from './jobs.ts';
+import type { TreeFiles } from './stored-trees.ts';
+import type { TreeHasher, TreeHasherOptions } from './types.ts';
+
+const EMPTY = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' as Digest;
+const CONTEXTS = 20;
+
+export class FileTreeHasher implements TreeHasher {
+  readonly #options: TreeHasherOptions;
+  readonly #contexts: number;
+  readonly #pool = new ThreadPool(workerEntry(import.meta.url, 'content-hash.worker'));
+  readonly #locks = new KeyedMutex<string>();
+  /** Trees between beginChanges and commitChanges. */
+  readonly #changing = new Set<string>();
+
+  constructor(options: TreeHasherOptions) {
+    this.#options = options;
+    this.#contexts = options.contexts ?? CONTEXTS;
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+  }
+
+  async checksum(
+    ref: ImmutableRef | undefined,
+    path: string,
+    selector: Omit<ContentSelector, 'path'>,
+    context: StorageContext,
+  ): Promise<Digest> {
+    if (ref === undefined) {
+      if (path === '/') return EMPTY;
+      throw notFound(`${path}: no such file or directory`);
+    }
+    const id = this.#options.keyOf?.(ref) ?? ref.id;
+    const release = await this.#locks.acquire(id, context.signal);
+    try {
+      const job = {
+        files: this.#files(id),
+        contexts: this.#contexts,
+        path,
+        selector,
+        changing: this.#changing.has(id),
+      };
+      const known = await this.#run({ ...job, layers: undefined }, context);
+      if (known !== undefined) return known;
+      return await this.#withFiles(ref, context, async (layers) => {
+        const digest = await this.#run({ ...job, layers }, context);
+        if (digest === undefined) throw new BuildError(Code.Internal, `no files for ${id}`);
+        return digest;
+      });
+    } finally {
+      release();
+    }
+  }
+
+  #run(job: ChecksumJob, { signal }: StorageContext): Promise<Digest | undefined> {
+    return this.#pool.call<Digest | undefined>('checksum', job, signal === undefined ? {} : { signal });
+  }
+
+  async #withFiles<T>(ref: ImmutableRef, context: StorageContext, work: (layers: LayerDirs) => Promise<T>): Promise<T> {
+    await ref.unlazy(context);
+    const set = await ref.mounts({ readonly: true });
+    try {
+      const layers = layerDirsOf(set.mounts);
+      if (layers !== undefined) return await work(layers);
+      const { mount } = this.#options;
+      if (mount === undefined) throw new BuildError(Code.Unimplemented, `cannot read the files of ${ref.id} in place`);
+      const mounted = await mount(set.mounts);
+      try {
+        return await work([mounted.dir]);
+      } finally {
+        await mounted.release();
+      }
+    } finally {
+      await set.release();
+    }
+  }
+
+  async beginChanges(id: string): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const { tree, journal } = this.#files(id);
+      // One that is there already was left by changes that never ended.
+      const isNew = await createFile(journal);
+      if (!isNew) {
+        await rm(tree, { force: true });
+        await sync(this.#options.directory);
+        await rm(journal, { force: true });
+        await createFile(journal);
+      }
+      await sync(this.#options.directory);
+      this.#changing.add(id);
+    });
+  }
+
+  async applyChanges(id: string, changes: readonly TreeChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    const lines = changes.map((change) => `${JSON.stringify(noteChange(change))}\n`).join('');
+    await this.#locks.run(id, async () => {
+      if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
+      const file = await open(this.#files(id).journal, 'a');
+      try {
+        await file.appendFile(lines);
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
+  async commitChanges(id: string): Promise<void> {
+    await this.#locks.run(id, async () => {
+      if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
+      const job: CommitJob = { files: this.#files(id), contexts: this.#contexts };
+      await this.#pool.call<void>('commit', job);
+      this.#changing.delete(id);
+    });
+  }
+
+  async drop(id: string): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const { tree, journal } = this.#files(id);
+      await rm(tree, { force: true });
+      await sync(this.#options.directory);
+      await rm(journal, { force: true });
+      this.#changing.delete(id);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  #files(id: string): TreeFiles {
+    const name = encodeURIComponent(id).replaceAll('.', '%2E');
+    return {
+      tree: join(this.#options.directory, `${name}.tree`),
+      journal: join(this.#options.directory, `${name}.changes`),
+    };
+  }
+}
+
+/** false when it is there already. */
+async function createFile(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx', 0o600);
+    await file.sync();
+    await file.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function sync(directory: string): Promise<void> {
+  const folder = await open(directory, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The tar of a difference, with the bytes that containerd's differ gives it (pkg/archive/tar.go, ChangeWriter): parents come
+ * before what is in them, deletions are empty files `.wh.<name>` of time 0, times are whole seconds, of attributes only file
+ * capabilities are kept, names of owners are not.
+ */
+import { readlinkSync } from 'node:fs';
+import { fsPath, TAR_TRAILER, TarType, XATTR_RECORD } from '../../archive/index.ts';
+import type { ByteString, TarHeader } from '../../archive/index.ts';
+import { layerChanges, LayerTree, readXattr } from '../tree/index.ts';
+import type { LayerDirs, TreeEntry } from '../tree/index.ts';
+import { TarChunks } from './chunks.ts';
+import { deviceOf } from './device.ts';
+
+const SECOND = 1_000_000_000n;
+const WHITEOUT = '.wh.';
+
+export interface LayerTarOptions {
+  readonly lower: LayerDirs;
+  readonly upper: LayerDirs;
+  readonly clampMtimeNs?: bigint;
+}
+
+/** Chunks of about 1 MiB. Synchronous. */
+export function* layerTar(options: LayerTarOptions): Generator<Uint8Array> {
+  const tar = new LayerTar(options);
+  for (const change of layerChanges(options.lower, options.upper)) {
+    if (change.kind === 'delete') {
+      tar.parents(change.path);
+      tar.chunks.header(whiteout(change.path));
+    } else yield* tar.entry(change.path, change.entry, change.kind === 'unmodified');
+    yield* tar.chunks.full();
+  }
+  tar.chunks.push(TAR_TRAILER);
+  yield* tar.chunks.end();
+}
+
+function whiteout(path: ByteString): TarHeader {
+  const slash = path.lastIndexOf('/') + 1;
+  const name = `${path.slice(0, slash)}${WHITEOUT}${path.slice(slash)}`;
+  const nothing = { mode: 0, uid: 0, gid: 0, size: 0, mtimeNs: 0n, devmajor: 0, devminor: 0 };
+  return { name, type: TarType.File, linkname: '', uname: '', gname: '', ...nothing };
+}
+
+class LayerTar {
+  readonly chunks = new TarChunks();
+  readonly #clampMtimeNs: bigint | undefined;
+  readonly #upper: LayerTree;
+  readonly #folders = new Set<ByteString>();
+  /** Of files with several names: the one that has the data. */
+  readonly #sources = new Map<string, ByteString>();
+  /** Names of a file that did not change, in case another one did. */
+  readonly #unmodified = new Map<string, ByteString[]>();
+
+  constructor(options: LayerTarOptions) {
+    this.#clampMtimeNs = options.clampMtimeNs;
+    this.#upper = new LayerTree(options.upper);
+  }
+
+  *entry(path: ByteString, entry: TreeEntry, unmodified: boolean): Generator<Uint8Array> {
+    const { stat } = entry;
+    if (stat.isSocket()) return;
+    let header = this.#header(path, entry);
+    let others: readonly ByteString[] = [];
+    if (!stat.isDirectory() && stat.nlink > 1n) {
+      const inode = `${stat.dev}:${stat.ino}`;
+      const source = this.#sources.get(inode);
+      if (source !== undefined) header = linkTo(header, path, source);
+      else if (unmodified) {
+        this.#unmodified.set(inode, [...(this.#unmodified.get(inode) ?? []), path]);
+        return;
+      } else {
+        this.#sources.set(inode, path);
+        others = this.#unmodified.get(inode) ?? [];
+        this.#unmodified.delete(inode);
+      }
+    } else if (unmodified) return;
+    this.parents(path);
+    if (stat.isDirectory()) this.#folders.add(path);
+    this.chunks.header(header);
+    if (header.type === TarType.File && header.size > 0) yield* this.chunks.file(entry.real, header.size);
+    for (const other of others) {
+      this.parents(other);
+      this.chunks.header(linkTo(header, other, header.name));
+    }
+  }
+
+  /** Folders above `path` that are not there yet. */
+  parents(path: ByteString): void {
+    const slash = path.lastIndexOf('/');
+    if (slash < 0) return;
+    const parent = path.slice(0, slash);
+    if (this.#folders.has(parent)) return;
+    this.#folders.add(parent);
+    const entry = this.#upper.lookup(parent);
+    if (entry === undefined)
+      throw Object.assign(new Error(`ENOENT: no such file or directory, stat '${parent}'`), { code: 'ENOENT' });
+    this.parents(parent);
+    this.chunks.header(this.#header(parent, entry));
+  }
+
+  #header(path: ByteString, { stat, real }: TreeEntry): TarHeader {
+    const type = typeOf(stat);
+    let mtimeNs = stat.mtimeNs;
+    if (this.#clampMtimeNs !== undefined && mtimeNs > this.#clampMtimeNs) mtimeNs = this.#clampMtimeNs;
+    const capability = readXattr(real, 'security.capability');
+    return {
+      name: type === TarType.Dir ? `${path}/` : path,
+      type,
+      mode: Number(stat.mode & 0o7777n),
+      uid: Number(stat.uid),
+      gid: Number(stat.gid),
+      size: type === TarType.File ? Number(stat.size) : 0,
+      mtimeNs: mtimeNs - (((mtimeNs % SECOND) + SECOND) % SECOND),
+      linkname: type === TarType.Symlink ? readlinkSync(fsPath(real), 'latin1') : '',
+      uname: '',
+      gname: '',
+      ...(type === TarType.Char || type === TarType.Block ? deviceOf(stat.rdev) : { devmajor: 0, devminor: 0 }),
+      format: 'pax',
+      ...(capability === undefined || capability.length === 0
+        ? {}
+        : { pax: new Map([[`${XATTR_RECORD}security.capability`, Buffer.from(capability).toString('latin1')]]) }),
+    };
+  }
+}
+
+function linkTo(header: TarHeader, name: ByteString, linkname: ByteString): TarHeader {
+  return { ...header, name, type: TarType.Link, linkname, size: 0 };
+}
+
+function typeOf(stat: TreeEntry['stat']): string {
+  if (stat.isDirectory()) return TarType.Dir;
+  if (stat.isSymbolicLink()) return TarType.Symlink;
+  if (stat.isCharacterDevice()) return TarType.Char;
+  if (stat.isBlockDevice()) return TarType.Block;
+  return stat.isFIFO() ? TarType.Fifo : TarType.File;
+}

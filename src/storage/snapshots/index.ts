@@ -1,0 +1,8 @@
+/**
+ * Snapshotters: trees of files on top of each other. In come parents, out go mounts and directories. Deliberately absent:
+ * who needs a snapshot, blobs, and mounting them.
+ */
+export { openSnapshotter, probeOverlay } from './open.ts';
+export type { SnapshotterName } from './open.ts';
+export { SyncGenerations } from './sync-generations.ts';
+export type * from './types.ts';
