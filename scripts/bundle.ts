@@ -23,6 +23,7 @@ const entries: Record<string, string> = {
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
 
 mkdirSync(staging, { recursive: true });
+process.once('exit', () => rmSync(staging, { recursive: true, force: true }));
 await build({
   entryPoints: entries,
   outdir: staging,
@@ -49,4 +50,3 @@ for (const name of made.toSorted((a, b) => Number(a === '.stamp') - Number(b ===
   renameSync(join(staging, name), join(out, name));
 }
 for (const old of readdirSync(out)) if (!made.includes(old)) rmSync(join(out, old), { recursive: true, force: true });
-rmSync(staging, { recursive: true, force: true });

@@ -46,7 +46,7 @@ for (const from of files) {
 const folderOf = (file: string): string => file.split('/')[0];
 const table = readTable();
 
-test('the table lists every folder of src', () => {
+void test('the table lists every folder of src', () => {
   const folders = readdirSync(src).filter((n) => statSync(join(src, n)).isDirectory());
   assert.ok(table.size > 20);
   assert.deepEqual(
@@ -55,7 +55,7 @@ test('the table lists every folder of src', () => {
   );
 });
 
-test('folders import only what the table allows', () => {
+void test('folders import only what the table allows', () => {
   const bad = imports.filter(({ from, to }) => {
     const a = folderOf(from);
     const b = folderOf(to);
@@ -64,7 +64,7 @@ test('folders import only what the table allows', () => {
   assert.deepEqual(bad, []);
 });
 
-test('a folder is entered through its index or its types', () => {
+void test('a folder is entered through its index or its types', () => {
   const bad = imports.filter(({ from, to }) => {
     if (folderOf(from) === folderOf(to) || to.startsWith('proto/') || from.endsWith('.test.ts')) return false;
     return !/\/(index|types)\.ts$/.test(to);
@@ -72,7 +72,7 @@ test('a folder is entered through its index or its types', () => {
   assert.deepEqual(bad, []);
 });
 
-test('no file imports itself in a circle', () => {
+void test('no file imports itself in a circle', () => {
   const edges = new Map<string, string[]>();
   for (const { from, to } of imports) edges.set(from, [...(edges.get(from) ?? []), to]);
   const done = new Set<string>();
@@ -94,7 +94,7 @@ test('no file imports itself in a circle', () => {
   assert.deepEqual(circles, []);
 });
 
-test('only host calls the kernel and starts processes', () => {
+void test('only host calls the kernel and starts processes', () => {
   const bad = files.filter(
     (f) =>
       folderOf(f) !== 'host' &&
@@ -104,7 +104,7 @@ test('only host calls the kernel and starts processes', () => {
   assert.deepEqual(bad, []);
 });
 
-test('only files of three levels, in kebab case', () => {
+void test('only files of three levels, in kebab case', () => {
   assert.deepEqual(
     files.filter((f) => f.split('/').length > 4 || !/^[a-z0-9\-./]+$/.test(f)),
     [],

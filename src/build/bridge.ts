@@ -2,13 +2,12 @@
 import { createHash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import type { BuildResult } from '../llb/index.ts';
-import type { GatewaySolveRequest, ResolveImageOptions, SourceMeta, WarnOptions } from '../frontends/types.ts';
+import type { Frontend, GatewaySolveRequest, ResolveImageOptions, SourceMeta, WarnOptions } from '../frontends/types.ts';
 import { defaultPlatform, formatPlatform } from '../oci/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
 import type { CachedResult, Job } from '../solver/index.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
-import { FrontendGateway } from './frontend-gateway.ts';
 import { LazyRef } from './lazy-ref.ts';
 import { loadDefinition } from './load.ts';
 
@@ -17,7 +16,16 @@ export interface BridgeOptions {
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
   readonly signal: AbortSignal;
+  readonly runFrontend: RunFrontend;
 }
+
+/** Runs a frontend of the daemon's own on that bridge; the refs of the result are the caller's. */
+export type RunFrontend = (
+  bridge: Bridge,
+  frontend: Frontend,
+  request: GatewaySolveRequest,
+  depth: number,
+) => Promise<BuildResult<LazyRef | undefined>>;
 
 /** Job value under which ops find the bridges of the jobs that wait for them. */
 export const BRIDGE_VALUE = 'build.bridge';
@@ -30,6 +38,7 @@ export class Bridge {
   readonly sessionId: string;
   readonly signal: AbortSignal;
   readonly #entitlements: ReadonlySet<Entitlement>;
+  readonly #runFrontend: RunFrontend;
 
   constructor(env: BuildEnvironment, options: BridgeOptions) {
     this.env = env;
@@ -37,6 +46,7 @@ export class Bridge {
     this.sessionId = options.sessionId;
     this.signal = options.signal;
     this.#entitlements = options.entitlements;
+    this.#runFrontend = options.runFrontend;
   }
 
   /** Lazy: the refs of the result run when asked. The caller releases them. */
@@ -72,9 +82,8 @@ export class Bridge {
     const opts = request.frontendOpt ?? new Map<string, string>();
     const frontend = this.env.frontends.get(name);
     if (frontend === undefined) throw notFound(`invalid frontend: ${name}`);
-    const gateway = new FrontendGateway(this, request, depth);
     try {
-      return await gateway.run(frontend, this.signal);
+      return await this.#runFrontend(this, frontend, request, depth);
     } catch (error) {
       const detail: Record<string, string> = { name };
       const source = opts.get('source');

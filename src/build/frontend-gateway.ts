@@ -15,7 +15,7 @@ import type {
 import type { Digest } from '../oci/index.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import type { Definition } from '../proto/ops.pb.ts';
-import { mountLocally } from '../storage/index.ts';
+import { mountRef } from './mount-ref.ts';
 import type { Bridge } from './bridge.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResult } from './map-result.ts';
@@ -40,7 +40,7 @@ class Ref implements GatewayRef {
 
   async #read<T>(read: (root: string) => T): Promise<T> {
     const ref = await this.lazy.immutable(this.#signal);
-    const mounted = await mountLocally(ref, { readonly: true });
+    const mounted = await mountRef(ref);
     try {
       return read(mounted.dir);
     } finally {

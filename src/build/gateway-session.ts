@@ -26,9 +26,9 @@ import type {
   WarnRequest,
 } from '../proto/gateway.pb.ts';
 import type { Definition } from '../proto/ops.pb.ts';
-import { statusToError } from '../rpc/index.ts';
+import { decodeStatus } from '../rpc/index.ts';
 import type { ImmutableRef } from '../storage/types.ts';
-import { mountLocally } from '../storage/index.ts';
+import { mountRef } from './mount-ref.ts';
 import type { LocalMount } from '../storage/index.ts';
 import { releaseAll } from './bridge.ts';
 import type { Bridge } from './bridge.ts';
@@ -142,7 +142,7 @@ export class GatewaySession {
     if (this.#returned) throw invalidArgument('gateway result is already set');
     if (request.error !== undefined) {
       this.#returned = true;
-      this.#done.reject(statusToError(request.error));
+      this.#done.reject(decodeStatus(request.error));
       return;
     }
     this.#return(this.#resultFromWire(request.result as PbResult));
@@ -208,7 +208,7 @@ export class GatewaySession {
   async #root(id: string): Promise<string> {
     let mounting = this.#mounts.get(id);
     if (mounting === undefined) {
-      mounting = (async () => mountLocally(await this.immutable(id), { readonly: true }))();
+      mounting = (async () => mountRef(await this.immutable(id)))();
       mounting.catch(() => this.#mounts.delete(id));
       this.#mounts.set(id, mounting);
     }

@@ -1,6 +1,6 @@
 import { BuildError, Code, notFound } from '../base/index.ts';
 import type { BuildOpts, Frontend, GatewayClient, GatewayRef, GatewaySolveRequest } from '../frontends/types.ts';
-import type { BuildResult, ResultAttestation } from '../llb/result.ts';
+import type { BuildResult, ResultAttestation } from '../llb/index.ts';
 import type { Digest } from '../oci/types.ts';
 import { AttestationKind, InTotoSubjectKind, LLBBridgeDefinition } from '../proto/gateway.pb.ts';
 import type { Attestation, Ref, Result } from '../proto/gateway.pb.ts';

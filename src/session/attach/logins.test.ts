@@ -56,7 +56,7 @@ void test('seeds stay the same, one for each host', () => {
   assert.equal(first.length, 16);
   assert.deepEqual(Buffer.from(new TokenSeeds(scratch).get('a')), first);
   assert.notDeepEqual(Buffer.from(new TokenSeeds(scratch).get('b')), first);
-  const nowhere = new TokenSeeds('/proc/nowhere');
+  const nowhere = new TokenSeeds(join(scratch, 'config.json', 'below-a-file'));
   assert.deepEqual(nowhere.get('a'), nowhere.get('a'));
 });
 

@@ -1,0 +1,193 @@
+import { internal, logger, nowNs, randomId } from '../../base/index.ts';
+import type { TimeNs } from '../../base/index.ts';
+import type { DiskContentStore } from '../../content/index.ts';
+import type { Descriptor } from '../../oci/types.ts';
+import type { BuildHistoryRecord, BuildResultInfo, Descriptor as WireDescriptor } from '../../proto/control.pb.ts';
+import { Status } from '../../proto/status.pb.ts';
+import { encodeStatus } from '../../rpc/index.ts';
+import { StatusLogWriter } from './status-log.ts';
+import type { StatusLog } from './status-log.ts';
+import { toTimestamp } from './wire-time.ts';
+
+/** Upstream's spelling. */
+const ERROR_MEDIA_TYPE = 'application/vnd.googeapis.google.rpc.status+proto';
+const ATTESTATION_MEDIA_TYPE = 'application/vnd.in-toto+json';
+/** Names of the writes of this file begin so. */
+export const ERROR_WRITE = 'history-error-';
+
+export interface BuildFacts {
+  readonly ref: string;
+  readonly frontend: string;
+  readonly frontendAttrs: ReadonlyMap<string, string>;
+  readonly exporters: readonly { readonly type: string; readonly attrs: ReadonlyMap<string, string> }[];
+}
+
+export interface BuildOutcome {
+  readonly error?: unknown;
+  readonly response?: ReadonlyMap<string, string>;
+  /**
+   * By platform, or '' for a result that has none. Attestations (in-toto) are listed as such; the others are what the
+   * exporters made, in their order, with a hole for one that made no descriptor.
+   */
+  readonly results?: ReadonlyMap<string, readonly (Descriptor | undefined)[]>;
+}
+
+/** A build that is running. */
+export interface ActiveRecord {
+  readonly log: StatusLog;
+  /** Once. Throws Internal when the build succeeded and its record could not be written. */
+  finish(outcome: BuildOutcome): Promise<void>;
+  /** As if the build had never begun. Does nothing after {@link finish}. */
+  discard(): Promise<void>;
+}
+
+/** What the history does for a record of its own. */
+export interface RecordKeeper {
+  readonly content: DiskContentStore;
+  /** Commits of blobs and their removal exclude each other. */
+  committing<T>(work: () => Promise<T>): Promise<T>;
+  /** Stores and tells the listeners. */
+  completed(record: BuildHistoryRecord): void;
+  /** It is no longer active, and is not stored. */
+  dropped(ref: string): void;
+}
+
+export class BuildInProgress implements ActiveRecord {
+  readonly log: StatusLogWriter;
+  readonly startedAt: TimeNs = nowNs();
+  /** As listeners see it; never changed. */
+  readonly record: BuildHistoryRecord;
+  readonly #keeper: RecordKeeper;
+  #ended = false;
+
+  constructor(facts: BuildFacts, keeper: RecordKeeper) {
+    this.#keeper = keeper;
+    this.log = new StatusLogWriter(keeper.content);
+    this.record = {
+      Ref: facts.ref,
+      Frontend: facts.frontend,
+      FrontendAttrs: new Map(facts.frontendAttrs),
+      Exporters: facts.exporters.map(({ type, attrs }) => ({ Type: type, Attrs: new Map(attrs) })),
+      error: undefined,
+      CreatedAt: toTimestamp(this.startedAt),
+      CompletedAt: undefined,
+      logs: undefined,
+      ExporterResponse: new Map(),
+      Result: undefined,
+      Results: new Map(),
+      Generation: 0,
+      trace: undefined,
+      pinned: false,
+      numCachedSteps: 0,
+      numTotalSteps: 0,
+      numCompletedSteps: 0,
+      externalError: undefined,
+      numWarnings: 0,
+    };
+  }
+
+  async finish(outcome: BuildOutcome): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const completedAt = nowNs();
+    await this.#keeper.committing(async () => {
+      let failure: unknown;
+      let logs: WireDescriptor | undefined;
+      try {
+        logs = await this.log.commit();
+      } catch (error) {
+        failure = this.#failed(error);
+      }
+      const error = outcome.error ?? failure;
+      const { total, cached, completed, warnings } = this.log.counts;
+      const record: BuildHistoryRecord = {
+        ...this.record,
+        ...resultsOf(outcome),
+        ...(error === undefined ? {} : await this.#errorOf(error)),
+        CompletedAt: toTimestamp(completedAt),
+        logs,
+        ExporterResponse: new Map(outcome.response),
+        numTotalSteps: total,
+        numCachedSteps: cached,
+        numCompletedSteps: completed,
+        numWarnings: warnings,
+      };
+      try {
+        this.#keeper.completed(record);
+      } catch (thrown) {
+        failure = this.#failed(thrown);
+        this.#keeper.dropped(record.Ref);
+      }
+      // The build's own error is the one to tell.
+      if (failure !== undefined && outcome.error === undefined) throw failure;
+    });
+  }
+
+  #failed(cause: unknown): Error {
+    logger.error(`failed to write the history record of ${this.record.Ref}`, { error: cause });
+    return internal(`failed to write history record: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+
+  /** In the record without details, which may be large; in a blob with them. */
+  async #errorOf(thrown: unknown): Promise<Pick<BuildHistoryRecord, 'error' | 'externalError'>> {
+    const status = encodeStatus(thrown);
+    const error = { code: status.code, message: status.message, details: [] };
+    try {
+      const bytes = Status.encode(status).finish();
+      const writer = await this.#keeper.content.writer(`${ERROR_WRITE}${randomId()}`);
+      try {
+        await writer.write(bytes);
+        const digest = await writer.commit({ size: bytes.length });
+        const size = BigInt(bytes.length);
+        return { error, externalError: { mediaType: ERROR_MEDIA_TYPE, digest, size, annotations: new Map() } };
+      } finally {
+        await writer.abort();
+      }
+    } catch (failure) {
+      logger.error('failed to import error to build record', { error: failure });
+      return { error, externalError: undefined };
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      await this.log.discard();
+    } finally {
+      this.#keeper.dropped(this.record.Ref);
+    }
+  }
+}
+
+function resultsOf(outcome: BuildOutcome): Pick<BuildHistoryRecord, 'Result' | 'Results'> {
+  const all = [...(outcome.results ?? [])].map(([platform, list]) => [platform, resultInfo(list)] as const);
+  return {
+    Result: all.find(([platform]) => platform === '')?.[1],
+    Results: new Map(all.filter(([platform]) => platform !== '')),
+  };
+}
+
+function resultInfo(descriptors: readonly (Descriptor | undefined)[]): BuildResultInfo {
+  const Attestations: WireDescriptor[] = [];
+  const Results = new Map<bigint, WireDescriptor>();
+  let exporter = 0n;
+  for (const descriptor of descriptors) {
+    const wire = descriptor === undefined ? undefined : toWire(descriptor);
+    if (wire?.mediaType === ATTESTATION_MEDIA_TYPE) {
+      Attestations.push(wire);
+    } else {
+      if (wire !== undefined) Results.set(exporter, wire);
+      exporter++;
+    }
+  }
+  const [first] = Results.values();
+  // Old clients know one result only.
+  return { ResultDeprecated: first, Attestations, Results };
+}
+
+function toWire({ mediaType, digest, size, annotations }: Descriptor): WireDescriptor {
+  return { mediaType, digest, size: BigInt(size), annotations: new Map(Object.entries(annotations ?? {})) };
+}

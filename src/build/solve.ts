@@ -1,0 +1,247 @@
+/**
+ * The life of one Solve: job, bridge, frontend, evaluation, exports, history. Whatever happens, the job is discarded, refs
+ * are released and the history record is finished.
+ */
+import { BuildError, Code, invalidArgument, logger, randomId, toBuildError } from '../base/index.ts';
+import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
+import type { BuildResult } from '../llb/index.ts';
+import type { SolveRequest } from '../proto/control.pb.ts';
+import type { Job } from '../solver/index.ts';
+import type { ImmutableRef } from '../storage/index.ts';
+import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
+import { grantEntitlements } from './entitlements.ts';
+import type { BuildEnvironment } from './environment.ts';
+import { FrontendGateway } from './frontend-gateway.ts';
+import type { GatewayForwarder } from './forwarder.ts';
+import { GatewaySession } from './gateway-session.ts';
+import type { ActiveRecord } from './history/index.ts';
+import type { LazyRef } from './lazy-ref.ts';
+import { mapResultAsync } from './map-result.ts';
+import { statusToWire } from './status-wire.ts';
+
+type LazyResult = BuildResult<LazyRef | undefined>;
+
+interface ChosenExporter {
+  readonly type: string;
+  readonly attrs: ReadonlyMap<string, string>;
+}
+
+/** The request's exporters, with those of clients from before there were several. */
+function exportersOf(request: SolveRequest): ChosenExporter[] {
+  const epoch = request.FrontendAttrs.get('build-arg:SOURCE_DATE_EPOCH');
+  const chosen = request.Exporters.map((e) => ({ type: e.Type, attrs: e.Attrs }));
+  if (chosen.length === 0 && request.ExporterDeprecated !== '') {
+    chosen.push({ type: request.ExporterDeprecated, attrs: request.ExporterAttrsDeprecated });
+  }
+  if (epoch === undefined) return chosen;
+  return chosen.map((e) => ({
+    ...e,
+    attrs: e.attrs.has('source-date-epoch') ? e.attrs : new Map([...e.attrs, ['source-date-epoch', epoch]]),
+  }));
+}
+
+function checkRequest(request: SolveRequest): void {
+  if (request.Ref === '') throw invalidArgument('build ref is required');
+  const { CompatibilityVersion: version } = request;
+  if (![0n, 10n, 20n, 30n].includes(version)) {
+    const hint = version > 30n ? '; a newer daemon is needed' : '';
+    throw invalidArgument(`unsupported compatibility version ${version}${hint}`);
+  }
+  for (const entry of request.Cache?.Exports ?? []) {
+    if (entry.Attrs.get('ignore-error') === 'true') continue;
+    if (!['inline', 'registry', 'local', 'gha', 's3', 'azblob'].includes(entry.Type)) {
+      throw invalidArgument(`unknown cache exporter: ${JSON.stringify(entry.Type)}`);
+    }
+    throw new BuildError(Code.Unimplemented, `cache exporter ${JSON.stringify(entry.Type)} is not supported by this daemon yet`);
+  }
+  if ((request.Cache?.Imports.length ?? 0) > 0) logger.warn('cache imports are not supported yet and were left out', { ref: request.Ref });
+}
+
+export class Builds {
+  readonly #env: BuildEnvironment;
+  readonly #forwarder: GatewayForwarder;
+
+  constructor(env: BuildEnvironment, forwarder: GatewayForwarder) {
+    this.#env = env;
+    this.#forwarder = forwarder;
+  }
+
+  /** Resolves to SolveResponse.ExporterResponse when everything is exported. */
+  async solve(request: SolveRequest, signal: AbortSignal): Promise<Map<string, string>> {
+    checkRequest(request);
+    const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
+    const chosen = exportersOf(request);
+    const exporters = chosen.map(({ type, attrs }) => {
+      const exporter = this.#env.exporters.get(type);
+      if (exporter === undefined) throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
+      return exporter.resolve(attrs);
+    });
+    const sessions = request.Session === '' ? [] : [request.Session];
+    const job = this.#env.solver.newJob(request.Ref, { sessions });
+    const abort = new AbortController();
+    const whole = AbortSignal.any([signal, abort.signal]);
+    const bridge = new Bridge(this.#env, {
+      job,
+      sessionId: request.Session,
+      entitlements,
+      signal: whole,
+      runFrontend: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
+    });
+    job.setValue(BRIDGE_VALUE, bridge);
+    const remote = (request.Definition?.def.length ?? 0) === 0 && request.Frontend === '';
+    const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs) : undefined;
+    let unregister: (() => void) | undefined;
+    let record: ActiveRecord | undefined;
+    let logging: Promise<void> | undefined;
+    try {
+      if (gateway !== undefined) unregister = this.#forwarder.register(request.Ref, gateway);
+      if (!request.Internal) {
+        record = this.#env.history.begin({
+          ref: request.Ref,
+          frontend: request.Frontend,
+          frontendAttrs: request.FrontendAttrs,
+          exporters: chosen,
+        });
+        logging = followStatus(job, record);
+      }
+      const { response, descriptors } = await this.#run(request, bridge, gateway, exporters, whole);
+      job.closeProgress();
+      await logging;
+      await record?.finish({ response, ...(descriptors.length > 0 ? { results: new Map([['', descriptors]]) } : {}) });
+      return response;
+    } catch (thrown) {
+      const error = this.#describe(thrown, signal, gateway);
+      abort.abort(error);
+      job.closeProgress();
+      await logging;
+      await record?.finish({ error }).catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
+      throw error;
+    } finally {
+      unregister?.();
+      abort.abort();
+      await gateway?.discard();
+      await job.discard();
+    }
+  }
+
+  #describe(thrown: unknown, signal: AbortSignal, gateway: GatewaySession | undefined): BuildError {
+    const error = toBuildError(thrown);
+    if (signal.aborted && error.isCanceled) return new BuildError(Code.Canceled, 'context canceled', { cause: error });
+    return gateway === undefined ? error : gateway.describeFailure(error);
+  }
+
+  async #run(
+    request: SolveRequest,
+    bridge: Bridge,
+    gateway: GatewaySession | undefined,
+    exporters: readonly ExporterInstance[],
+    signal: AbortSignal,
+  ): Promise<{ response: Map<string, string>; descriptors: NonNullable<ExportOutcome['descriptor']>[] }> {
+    const lazy = await this.#result(request, bridge, gateway, signal);
+    try {
+      await evaluateAll(lazy, signal);
+      const result = await mapResultAsync(lazy, async (ref) => ref?.immutable(signal));
+      const { job } = bridge;
+      const outcomes = await runExports(job, request.Session, exporters, result, signal);
+      const response = new Map<string, string>();
+      for (const outcome of outcomes) for (const [k, v] of outcome.response) response.set(k, v);
+      await finalizeExports(job, request.Session, exporters, outcomes, signal);
+      for (const [k, v] of lazy.metadata) {
+        if (k.startsWith('frontend.')) response.set(k, Buffer.from(v).toString('utf8'));
+      }
+      return { response, descriptors: outcomes.map((o) => o.descriptor).filter((d) => d !== undefined) };
+    } finally {
+      await releaseAll(lazy);
+    }
+  }
+
+  async #result(
+    request: SolveRequest,
+    bridge: Bridge,
+    gateway: GatewaySession | undefined,
+    signal: AbortSignal,
+  ): Promise<LazyResult> {
+    if (gateway !== undefined) {
+      const onAbort = (): void => void gateway.discard();
+      signal.addEventListener('abort', onAbort, { once: true });
+      try {
+        return await gateway.returned;
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+      }
+    }
+    return await bridge.solve({
+      definition: request.Definition,
+      frontend: request.Frontend,
+      frontendOpt: request.FrontendAttrs,
+      frontendInputs: request.FrontendInputs,
+    });
+  }
+}
+
+async function evaluateAll(result: LazyResult, signal: AbortSignal): Promise<void> {
+  const settled = await Promise.allSettled(refsOf(result).map((ref) => ref.result(signal)));
+  for (const one of settled) if (one.status === 'rejected') throw one.reason;
+}
+
+/** Digest of an exporter's vertex (upstream: solver/llbsolver/export.go). */
+function exporterVertex(sessionId: string, index: number): string {
+  return textDigest(`${sessionId}-export-${index}`);
+}
+
+async function runExports(
+  job: Job,
+  sessionId: string,
+  exporters: readonly ExporterInstance[],
+  result: BuildResult<ImmutableRef | undefined>,
+  signal: AbortSignal,
+): Promise<ExportOutcome[]> {
+  const running = exporters.map((exporter, index) =>
+    job.step(
+      { digest: exporterVertex(sessionId === '' ? randomId() : sessionId, index), name: exporter.name },
+      (context) => exporter.export(result, exportContext(context, sessionId, index)),
+      signal,
+    ),
+  );
+  const settled = await Promise.allSettled(running);
+  return settled.map((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
+}
+
+async function finalizeExports(
+  job: Job,
+  sessionId: string,
+  exporters: readonly ExporterInstance[],
+  outcomes: readonly ExportOutcome[],
+  signal: AbortSignal,
+): Promise<void> {
+  const running = outcomes.map(async ({ finalize }, index) => {
+    if (finalize === undefined) return;
+    await job.step(
+      { digest: exporterVertex(sessionId, index), name: exporters[index].name },
+      (context) => finalize(exportContext(context, sessionId, index)),
+      signal,
+    );
+  });
+  for (const one of await Promise.allSettled(running)) if (one.status === 'rejected') throw one.reason;
+}
+
+function exportContext(
+  context: { signal: AbortSignal; progress: ExportContext['progress'] },
+  sessionId: string,
+  exporterIndex: number,
+): ExportContext {
+  return { signal: context.signal, progress: context.progress, sessionId, exporterIndex };
+}
+
+async function followStatus(job: Job, record: ActiveRecord): Promise<void> {
+  try {
+    for await (const batch of job.status()) {
+      for (const message of statusToWire(batch)) await record.log.write(message);
+    }
+  } catch (error) {
+    logger.warn('progress of a build could not be kept', { ref: job.id, error });
+  }
+}

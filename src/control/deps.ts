@@ -1,0 +1,24 @@
+import type { Builds, GatewayForwarder, History } from '../build/index.ts';
+import type { Platform } from '../oci/index.ts';
+import type { SessionRegistry } from '../session/index.ts';
+import type { Solver } from '../solver/index.ts';
+import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
+
+export interface ControlDeps {
+  readonly builds: Builds;
+  readonly forwarder: GatewayForwarder;
+  readonly sessions: SessionRegistry;
+  readonly solver: Solver;
+  readonly history: History;
+  readonly accessor: CacheAccessor;
+  readonly worker: {
+    readonly id: string;
+    readonly labels: ReadonlyMap<string, string>;
+    platforms(): readonly Platform[];
+    readonly gcPolicy: readonly PruneOptions[];
+  };
+  /** After a build or a prune: what may be collected now. */
+  readonly onBuildEnd: () => void;
+  /** Drops cache keys whose results are gone. */
+  readonly releaseUnreferenced: (signal?: AbortSignal) => Promise<void>;
+}

@@ -1,0 +1,243 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Socket } from 'node:net';
+import { BuildError, Code, logger, toBuildError } from '../base/index.ts';
+import { BRIDGE_VALUE, Builds, createResultStore, GatewayForwarder, openHistory, parseEntitlement } from '../build/index.ts';
+import type { Bridge, BuildEnvironment } from '../build/index.ts';
+import { addServices } from '../control/index.ts';
+import { createRuncExecutor } from '../executor/index.ts';
+import { createExporters } from '../exporters/index.ts';
+import { dockerfileFrontend } from '../frontends/index.ts';
+import { linuxKernel, lockFile, space } from '../host/index.ts';
+import { normalizePlatform, parsePlatform } from '../oci/index.ts';
+import { createOpResolver, SourceSet } from '../ops/index.ts';
+import { createRegistry } from '../registry/index.ts';
+import { createServer } from '../rpc/index.ts';
+import { SessionRegistry } from '../session/index.ts';
+import { createCacheManager, createSolver } from '../solver/index.ts';
+import { createMetaResolver, createReopenProvider, createSessionAuth, createSources } from '../sources/index.ts';
+import type { ImageDeps } from '../sources/index.ts';
+import { openKeyStore } from '../storage/keys/index.ts';
+import { openStorage } from '../storage/index.ts';
+import type { PruneOptions, Storage } from '../storage/index.ts';
+import { createWorker, defaultGcPolicies } from '../workers/index.ts';
+import { Collector } from './collector.ts';
+import type { DaemonConfig, OciWorkerConfig } from './config.ts';
+import { openListener } from './listeners.ts';
+import type { Listener } from './listeners.ts';
+import { diskSpaceBytes } from './units.ts';
+
+export interface Daemon {
+  /** The first address, as it is listened on. */
+  readonly address: string;
+  readonly addresses: readonly string[];
+  /** Refuses new calls, gives running ones `graceMs`, releases everything. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const GRACE_MS = 3000;
+const CACHE_ID = 'local';
+
+/** Upstream's text (cmd/buildkitd/main.go). */
+function lockRoot(root: string): { release(): void } {
+  const path = join(root, 'buildkitd.lock');
+  try {
+    return lockFile(path);
+  } catch (error) {
+    throw new BuildError(Code.FailedPrecondition, `could not lock ${path}, another instance running?`, { cause: error });
+  }
+}
+
+/** A folder that upstream's daemon wrote is not ours to change. */
+function refuseForeignRoot(root: string): void {
+  for (const name of ['cache.db', 'runc-overlayfs', 'runc-native', 'containerdmeta.db']) {
+    if (existsSync(join(root, name))) {
+      const message = `${root} holds the state of another builder (${name}): choose another --root or remove it`;
+      throw new BuildError(Code.FailedPrecondition, message);
+    }
+  }
+}
+
+function gcPolicies(oci: OciWorkerConfig, root: string): readonly PruneOptions[] {
+  if (!oci.gc) return [];
+  const total = space(root).total;
+  const caps = (c: Pick<OciWorkerConfig, 'reservedSpace' | 'maxUsedSpace' | 'minFreeSpace'>) => ({
+    reservedSpace: diskSpaceBytes(c.reservedSpace, total),
+    maxUsedSpace: diskSpaceBytes(c.maxUsedSpace, total),
+    minFreeSpace: diskSpaceBytes(c.minFreeSpace, total),
+  });
+  if (oci.gcPolicy.length > 0) {
+    return oci.gcPolicy.map((p) => ({ all: p.all, filter: p.filters, keepDurationNs: p.keepDurationNs, ...caps(p) }));
+  }
+  const set = caps(oci);
+  return defaultGcPolicies(
+    {
+      reservedSpace: { bytes: set.reservedSpace },
+      maxUsedSpace: { bytes: set.maxUsedSpace },
+      minFreeSpace: { bytes: set.minFreeSpace },
+    },
+    total,
+  );
+}
+
+function dropCacheMounts(storage: Storage): BuildEnvironment['dropCacheMounts'] {
+  return async (ids) => {
+    for (const id of ids.keys()) {
+      for (const metadata of await storage.accessor.search(`cache-dir:${id}`)) {
+        await metadata.set('cache-dir', undefined);
+        await metadata.setRetain(false);
+      }
+    }
+  };
+}
+
+/**
+ * Opens everything below `config.root` and listens. Throws what a user can act on: a root that is in use, an address that is
+ * taken, a snapshotter that does not work here.
+ */
+export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
+  await using stack = new AsyncDisposableStack();
+  mkdirSync(config.root, { recursive: true, mode: 0o711 });
+  const lock = lockRoot(config.root);
+  stack.defer(() => lock.release());
+  refuseForeignRoot(config.root);
+
+  const executor = createRuncExecutor({
+    root: join(config.root, 'executor'),
+    ...(config.oci.binary === '' ? {} : { binary: config.oci.binary }),
+    ...(config.oci.defaultCgroupParent === '' ? {} : { cgroupParent: config.oci.defaultCgroupParent }),
+    ...(config.dns === undefined ? {} : { dns: config.dns }),
+  });
+  // Before anything is mounted or handed out: what a killed predecessor left running writes to its files still.
+  await executor.killLeftovers();
+  stack.defer(() => executor.close());
+
+  const sessions = new SessionRegistry();
+  stack.defer(() => sessions.close());
+  const registry = createRegistry({ hosts: config.registries });
+  stack.defer(() => registry.close());
+
+  let imageDeps: ImageDeps | undefined;
+  const storage = await openStorage({
+    root: config.root,
+    snapshotter: snapshotterName(config.oci.snapshotter),
+    kernel: linuxKernel,
+    downloads: config.maxRegistryConcurrency,
+    reopenProvider: (origin) => (imageDeps === undefined ? undefined : createReopenProvider(imageDeps)(origin)),
+  });
+  stack.defer(() => storage.close());
+  const deps: ImageDeps = { registry, sessions, content: storage.content, images: storage.images };
+  imageDeps = deps;
+
+  const worker = createWorker({
+    root: config.root,
+    snapshotter: storage.snapshotterName,
+    network: config.oci.networkMode === 'auto' ? 'host' : config.oci.networkMode,
+    labels: config.oci.labels,
+    apparmorProfile: config.oci.apparmorProfile,
+    platforms: config.oci.platforms.map((p) => normalizePlatform(parsePlatform(p))),
+    gcPolicy: gcPolicies(config.oci, config.root),
+  });
+  const history = openHistory({
+    root: config.root,
+    maxEntries: config.history.maxEntries,
+    maxAgeNs: config.history.maxAgeNs,
+  });
+  stack.defer(() => history.close());
+
+  const { accessor, hasher } = storage;
+  const sources = new SourceSet(createSources({ ...deps, accessor, hasher }));
+  const cache = createCacheManager(CACHE_ID, openKeyStore(storage.db), createResultStore(accessor, worker.id));
+  const solver = createSolver({
+    cache,
+    resolveOp: createOpResolver({
+      accessor,
+      executor,
+      hasher,
+      sessions,
+      sources,
+      workerId: worker.id,
+      maxParallelism: config.oci.maxParallelism,
+      nestedBuild: (definition, context) => {
+        const [bridge] = context.values(BRIDGE_VALUE) as Bridge[];
+        if (bridge === undefined) throw new BuildError(Code.Canceled, 'context canceled');
+        return bridge.build(definition, context.signal);
+      },
+    }),
+  });
+  stack.defer(() => solver.close());
+
+  const forwarder = new GatewayForwarder();
+  const environment: BuildEnvironment = {
+    worker,
+    accessor,
+    content: storage.content,
+    executor,
+    sessions,
+    solver,
+    sources,
+    metaResolver: createMetaResolver(deps),
+    exporters: createExporters({ ...deps, auth: (id) => createSessionAuth(sessions, () => [id]) }),
+    frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
+    history,
+    entitlements: new Set(config.entitlements.map(parseEntitlement)),
+    dropCacheMounts: dropCacheMounts(storage),
+  };
+  const collector = new Collector(storage, worker.gcPolicy);
+  stack.defer(() => collector.close());
+  collector.request();
+
+  const server = createServer();
+  addServices(server, {
+    builds: new Builds(environment, forwarder),
+    forwarder,
+    sessions,
+    solver,
+    history,
+    accessor,
+    worker,
+    onBuildEnd: () => collector.request(),
+    releaseUnreferenced: (signal) => cache.releaseUnreferenced(signal),
+  });
+
+  const sockets = new Set<Socket>();
+  const serve = async (socket: Socket): Promise<void> => {
+    sockets.add(socket);
+    try {
+      await server.serve(socket);
+    } finally {
+      sockets.delete(socket);
+    }
+  };
+  const listeners: Listener[] = [];
+  const closeListeners = async (): Promise<void> => {
+    const closing = listeners.splice(0).map((l) => l.close());
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closing);
+  };
+  stack.defer(closeListeners);
+  for (const address of config.addresses) {
+    listeners.push(await openListener(address, { uid: config.uid, gid: config.gid, tls: config.tls, serve }));
+    logger.info(`running server on ${address}`);
+  }
+
+  const addresses = listeners.map((l) => l.address);
+  const owned = stack.move();
+  let closing: Promise<void> | undefined;
+  return {
+    address: addresses[0],
+    addresses,
+    close(graceMs = GRACE_MS) {
+      closing ??= (async () => {
+        await server.close(graceMs).catch((error: unknown) => logger.warn('server did not close', { error: toBuildError(error) }));
+        await owned.disposeAsync();
+      })();
+      return closing;
+    },
+  };
+}
+
+function snapshotterName(text: string): 'auto' | 'overlayfs' | 'native' {
+  if (text === 'auto' || text === '' || text === 'overlayfs' || text === 'native') return text === '' ? 'auto' : text;
+  throw new BuildError(Code.InvalidArgument, `snapshotter ${text} is not supported: auto, overlayfs or native`);
+}

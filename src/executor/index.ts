@@ -1,0 +1,6 @@
+/**
+ * Runs processes in containers: mounts and a meta go in, an OCI bundle is run by runc. Deliberately absent: LLB, caches.
+ */
+export type * from './types.ts';
+export { createRuncExecutor } from './runc-executor.ts';
+export type { RuncExecutor, RuncExecutorOptions } from './runc-executor.ts';

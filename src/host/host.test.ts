@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { deviceNumbers, getXattr, listXattrs, lockFile, mknod, mount, mountPoints, openInRoot } from './index.ts';
+import { resolveInRoot, setTimes, setXattr, spawnProcess, unmount } from './index.ts';
+
+const skip = process.getuid?.() !== 0;
+
+function folder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'host-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+void test('links stay below the root', (t) => {
+  const root = folder(t);
+  writeFileSync(join(root, 'file'), 'inside');
+  symlinkSync('/../../file', join(root, 'out'));
+  symlinkSync('loop', join(root, 'loop'));
+  assert.equal(resolveInRoot(root, '/out'), join(root, 'file'));
+  assert.equal(resolveInRoot(root, '../../new/entry'), join(root, 'new/entry'));
+  assert.throws(() => resolveInRoot(root, 'loop'), { code: 'ELOOP' });
+  assert.throws(() => resolveInRoot(root, 'file/below'), { code: 'ENOTDIR' });
+  const fd = openInRoot(root, 'out', 0);
+  assert.equal(readFileSync(fd, 'utf8'), 'inside');
+  closeSync(fd);
+  assert.throws(() => openInRoot(root, 'absent', 0), { code: 'ENOENT' });
+});
+
+void test('times are exact', (t) => {
+  const path = join(folder(t), 'f');
+  writeFileSync(path, '');
+  setTimes(path, 1n, 123456789123456789n);
+  assert.equal(statSync(path, { bigint: true }).mtimeNs, 123456789123456789n);
+  setTimes(path, undefined, -1n);
+  assert.equal(statSync(path, { bigint: true }).atimeNs, 1n);
+});
+
+void test('a lock has one holder', (t) => {
+  const path = join(folder(t), 'lock');
+  const lock = lockFile(path);
+  assert.throws(() => lockFile(path), { code: 'EWOULDBLOCK' });
+  lock.release();
+  lockFile(path).release();
+});
+
+void test('mounts are all or nothing', { skip }, (t) => {
+  const dir = join(folder(t), 'm');
+  mkdirSync(dir);
+  const tmpfs = { type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'size=1m'] };
+  assert.throws(() => mount([tmpfs, { ...tmpfs, type: 'no-such-type' }], dir), { code: 'ENODEV' });
+  assert.deepEqual(mountPoints(dir), []);
+  mount([tmpfs], dir);
+  try {
+    assert.deepEqual(mountPoints(dir), [dir]);
+    mknod(join(dir, 'gone'), 0o020000, 0, 0);
+    assert.deepEqual(deviceNumbers(statSync(join(dir, 'gone')).rdev), { major: 0, minor: 0 });
+    setXattr(dir, 'trusted.overlay.opaque', Buffer.from('y'));
+    assert.ok(listXattrs(dir).includes('trusted.overlay.opaque'));
+    assert.equal(getXattr(dir, 'trusted.overlay.opaque')?.toString(), 'y');
+    assert.equal(getXattr(dir, 'trusted.none'), undefined);
+  } finally {
+    unmount(dir);
+  }
+  unmount(dir);
+  assert.ok(!existsSync(join(dir, 'gone')));
+});
+
+void test('a child is reaped, and killed by its signal', async () => {
+  const stdio = ['ignore', 'ignore', 'ignore'] as const;
+  const child = await spawnProcess({ command: '/bin/sh', args: ['-c', 'exit 3'], stdio });
+  assert.deepEqual(await child.exited, { code: 3, signal: null });
+  const stop = new AbortController();
+  const sleeper = await spawnProcess({ command: '/bin/sleep', args: ['9'], stdio, signal: stop.signal });
+  stop.abort();
+  assert.deepEqual(await sleeper.exited, { code: null, signal: 'SIGKILL' });
+  await assert.rejects(spawnProcess({ command: '/no/such', args: [], stdio }), { code: 'ENOENT' });
+});

@@ -1,0 +1,62 @@
+/**
+ * ExecOp: a process over mounts of the inputs, of caches, secrets and agents. Here it becomes a cache map (whose digest
+ * equals upstream's) and results. Deliberately absent: containers (executor/), what RUN is (frontends/), emulation of
+ * other platforms.
+ */
+import type { Executor } from '../../executor/types.ts';
+import type { Platform } from '../../oci/types.ts';
+import type { ExecOp, LinuxResources } from '../../proto/ops.pb.ts';
+import type { SessionManager } from '../../session/types.ts';
+import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
+import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
+import { RefResult, refOf } from '../ref-result.ts';
+import { execCacheMap } from './cache-map.ts';
+import { StepMounts } from './mounts.ts';
+import { linuxResources, processMeta } from './process-meta.ts';
+import { commitOutputs, runProcess } from './run.ts';
+import { secretEnvironment } from './secrets.ts';
+
+export interface ExecOpDeps {
+  readonly accessor: CacheAccessor;
+  readonly hasher: ContentHasher;
+  readonly executor: Executor;
+  readonly sessions: SessionManager;
+  readonly workerId: string;
+}
+
+export function createExecOp(
+  deps: ExecOpDeps,
+  vertex: Vertex,
+  op: ExecOp,
+  platform: Platform,
+  slot: (signal: AbortSignal) => Promise<() => void>,
+): Op {
+  const { accessor, executor, sessions } = deps;
+  return {
+    async cacheMap() {
+      return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length), done: true };
+    },
+    async exec(context: JobContext, results: readonly Result[]) {
+      const inputs = results.map(refOf);
+      for (const input of inputs) await input?.unlazy(context);
+      const name = `exec ${op.meta?.args.join(' ') ?? ''}`;
+      const cwd = op.meta?.cwd ?? '';
+      const step = await StepMounts.open({ accessor, sessions, context, mounts: op.mounts, inputs, cwd, name });
+      try {
+        const meta = processMeta(op, {
+          platform,
+          readonlyRootfs: step.root.readonly,
+          secretEnv: await secretEnvironment(sessions, op.secretenv, context),
+          // Read now: jobs that share the step may have relaxed it.
+          resources: linuxResources(vertex.options.metadata?.value as LinuxResources | undefined),
+        });
+        await runProcess(executor, step, meta, context);
+        const refs = await commitOutputs(step);
+        return refs.map((ref) => new RefResult(deps.workerId, ref));
+      } finally {
+        await step.release();
+      }
+    },
+    acquire: slot,
+  };
+}

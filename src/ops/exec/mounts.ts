@@ -1,0 +1,166 @@
+/** The mounts of a step, opened: which refs it sees, which it may write, which become its outputs. */
+import { posix } from 'node:path';
+import { BuildError, Code, invalidArgument, logger } from '../../base/index.ts';
+import type { ExecMount } from '../../executor/types.ts';
+import { MountType, mountTypeToJSON } from '../../proto/ops.pb.ts';
+import type { Mount, TmpfsOpt } from '../../proto/ops.pb.ts';
+import type { SessionManager } from '../../session/types.ts';
+import type { JobContext } from '../../solver/types.ts';
+import type { CacheAccessor, ImmutableRef, Mountable, MutableRef } from '../../storage/types.ts';
+import { cacheMountKey, cacheMountsOf } from './cache-mounts.ts';
+import { quote } from './quote.ts';
+import { secretMountable } from './secrets.ts';
+import { sshMountable } from './ssh-mount.ts';
+
+const NONE = -1n;
+
+/** What becomes a result: a tree that the step wrote, or an input as it was. Released by whoever does not pass it on. */
+export type Output =
+  | { readonly kind: 'written'; readonly ref: MutableRef }
+  | { readonly kind: 'input'; readonly ref: ImmutableRef };
+
+export interface MountsRequest {
+  readonly accessor: CacheAccessor;
+  readonly sessions: SessionManager;
+  readonly context: JobContext;
+  readonly mounts: readonly Mount[];
+  readonly inputs: ReadonlyArray<ImmutableRef | undefined>;
+  readonly cwd: string;
+  /** `exec <args>`, for descriptions. */
+  readonly name: string;
+}
+
+function tmpfsMountable(option: TmpfsOpt | undefined): Mountable {
+  return {
+    async mounts({ readonly }) {
+      const size = option !== undefined && option.size > 0n ? [`size=${option.size}`] : [];
+      const options = ['nosuid', 'nodev', ...(readonly ? ['ro'] : []), ...size];
+      return { mounts: [{ type: 'tmpfs', source: 'tmpfs', options }], release: async () => {} };
+    },
+  };
+}
+
+/** All or nothing: when `open` throws, nothing stays held; after it, `release` gives back all but the outputs that were taken. */
+export class StepMounts {
+  readonly #request: MountsRequest;
+  readonly #held = new AsyncDisposableStack();
+  readonly #outputs: Output[] = [];
+  readonly #mounts: ExecMount[] = [];
+  readonly #cacheDirs = new Map<string, MutableRef>();
+  #root: ExecMount | undefined;
+
+  private constructor(request: MountsRequest) {
+    this.#request = request;
+  }
+
+  static async open(request: MountsRequest): Promise<StepMounts> {
+    const step = new StepMounts(request);
+    try {
+      for (const mount of request.mounts) await step.#add(mount);
+      if (step.#root === undefined) throw invalidArgument('invalid exec op with no rootfs');
+    } catch (error) {
+      await step.release();
+      throw error;
+    }
+    return step;
+  }
+
+  get root(): ExecMount {
+    return this.#root as ExecMount;
+  }
+
+  /** Folders before what is in them. */
+  get mounts(): readonly ExecMount[] {
+    return this.#mounts.toSorted((a, b) => Buffer.compare(Buffer.from(a.dest), Buffer.from(b.dest)));
+  }
+
+  /** They are the caller's from now on. */
+  takeOutputs(): Output[] {
+    return this.#outputs.splice(0);
+  }
+
+  async release(): Promise<void> {
+    for (const { ref } of this.takeOutputs()) this.#held.defer(() => ref.release());
+    try {
+      await this.#held.disposeAsync();
+    } catch (error) {
+      // What the step came to matters more.
+      logger.warn('mounts of a step were not released', { step: this.#request.name, error });
+    }
+  }
+
+  async #add(mount: Mount): Promise<void> {
+    const isRoot = mount.dest === '/';
+    if (isRoot && mount.mountType !== MountType.BIND) {
+      throw invalidArgument(`invalid mount type ${mountTypeToJSON(mount.mountType)} for ${mount.dest}`);
+    }
+    const source = await this.#open(mount, this.#inputOf(mount));
+    if (source === 'left out') return;
+    if (source === undefined) throw new BuildError(Code.Unknown, `mount ${mount.dest} has no input`);
+    if (isRoot) {
+      this.#root = { source, selector: '', dest: '/', readonly: mount.readonly };
+      return;
+    }
+    const dest = posix.isAbsolute(mount.dest) ? mount.dest : posix.join('/', this.#request.cwd, mount.dest);
+    this.#mounts.push({ source, selector: mount.selector, dest, readonly: mount.readonly });
+  }
+
+  #inputOf({ input }: Mount): ImmutableRef | undefined {
+    if (input === NONE) return undefined;
+    const { inputs } = this.#request;
+    if (input < 0n || input >= BigInt(inputs.length)) throw invalidArgument(`missing input ${input}`);
+    return inputs[Number(input)];
+  }
+
+  async #open(mount: Mount, input: ImmutableRef | undefined): Promise<Mountable | 'left out' | undefined> {
+    const { sessions, context } = this.#request;
+    switch (mount.mountType) {
+      case MountType.BIND:
+        return this.#bind(mount, input);
+      case MountType.CACHE:
+        return this.#cache(mount, input);
+      case MountType.TMPFS:
+        return tmpfsMountable(mount.TmpfsOpt);
+      case MountType.SECRET:
+        return (await secretMountable(sessions, mount.secretOpt, context)) ?? 'left out';
+      case MountType.SSH:
+        return (await sshMountable(sessions, mount.SSHOpt, context)) ?? 'left out';
+      default:
+        throw new BuildError(Code.Unknown, `mount type ${mountTypeToJSON(mount.mountType)} not implemented`);
+    }
+  }
+
+  async #bind(mount: Mount, input: ImmutableRef | undefined): Promise<Mountable | undefined> {
+    const isRoot = mount.dest === '/';
+    const hasOutput = mount.output !== NONE;
+    if (mount.readonly && input !== undefined && !isRoot) {
+      if (hasOutput) this.#outputs.push({ kind: 'input', ref: input.fork() });
+      return input;
+    }
+    // The root is never an input itself: the runtime makes mount points and files in it.
+    const ref = await this.#request.accessor.create(input, {
+      description: `mount ${mount.dest} from ${this.#request.name}`,
+    });
+    if (hasOutput) this.#outputs.push({ kind: 'written', ref });
+    else this.#held.defer(() => ref.release());
+    return ref;
+  }
+
+  async #cache(mount: Mount, base: ImmutableRef | undefined): Promise<Mountable> {
+    if (mount.cacheOpt === undefined) throw invalidArgument('missing cache mount options');
+    const { accessor, context, name } = this.#request;
+    const { ID: id, sharing } = mount.cacheOpt;
+    const key = cacheMountKey({ id, base });
+    let ref = this.#cacheDirs.get(key);
+    if (ref === undefined) {
+      const suffix = id === mount.dest ? '' : ` with id ${quote(id)}`;
+      const description = `cached mount ${mount.dest} from ${name}${suffix}`;
+      const taken = await cacheMountsOf(accessor).acquire({ id, sharing, base, description }, context.signal);
+      this.#held.defer(() => taken.release());
+      ref = taken.ref;
+      this.#cacheDirs.set(key, ref);
+    }
+    if (mount.output !== NONE && base !== undefined) this.#outputs.push({ kind: 'input', ref: base.fork() });
+    return ref;
+  }
+}

@@ -1,0 +1,80 @@
+import { isIP } from 'node:net';
+import { invalidArgument } from '../../base/index.ts';
+import type { LinuxResources, ProcessMeta } from '../../executor/types.ts';
+import type { Platform } from '../../oci/types.ts';
+import { NetMode, SecurityMode } from '../../proto/ops.pb.ts';
+import type { ExecOp, HostIP, LinuxResources as LinuxResourcesMessage, ProxyEnv } from '../../proto/ops.pb.ts';
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Programs differ in which case they look for. */
+function proxyEnvironment(proxy: ProxyEnv): string[] {
+  const named: ReadonlyArray<readonly [string, string]> = [
+    ['HTTP_PROXY', proxy.httpProxy],
+    ['HTTPS_PROXY', proxy.httpsProxy],
+    ['FTP_PROXY', proxy.ftpProxy],
+    ['NO_PROXY', proxy.noProxy],
+    ['ALL_PROXY', proxy.allProxy],
+  ];
+  return named.flatMap(([name, value]) => (value === '' ? [] : [`${name}=${value}`, `${name.toLowerCase()}=${value}`]));
+}
+
+function extraHost({ Host, IP }: HostIP): { host: string; ip: string } {
+  if (isIP(IP) === 0 || IP.includes('%')) throw invalidArgument(`failed to parse IP ${IP}`);
+  return { host: Host, ip: IP };
+}
+
+const NETWORKS: Readonly<Record<number, ProcessMeta['network']>> = {
+  [NetMode.UNSET]: 'default',
+  [NetMode.HOST]: 'host',
+  [NetMode.NONE]: 'none',
+};
+const SECURITY: Readonly<Record<number, ProcessMeta['security']>> = {
+  [SecurityMode.SANDBOX]: 'sandbox',
+  [SecurityMode.INSECURE]: 'insecure',
+};
+
+export function linuxResources(message: LinuxResourcesMessage | undefined): LinuxResources | undefined {
+  if (message === undefined) return undefined;
+  const set = Object.entries(message).flatMap(([key, value]): Array<[string, string | number]> => {
+    if (typeof value === 'bigint') return value === 0n ? [] : [[key, Number(value)]];
+    return typeof value === 'string' && value !== '' ? [[key, value]] : [];
+  });
+  return set.length === 0 ? undefined : (Object.fromEntries(set) as LinuxResources);
+}
+
+export interface MetaOptions {
+  readonly platform: Platform;
+  readonly readonlyRootfs: boolean;
+  readonly secretEnv: readonly string[];
+  readonly resources: LinuxResources | undefined;
+}
+
+/** Throws InvalidArgument. Secrets come last, so that they win. */
+export function processMeta(op: ExecOp, options: MetaOptions): ProcessMeta {
+  const { meta } = op;
+  if (meta === undefined) throw invalidArgument('invalid exec op with no meta');
+  const env = [...meta.env, ...(meta.proxyEnv === undefined ? [] : proxyEnvironment(meta.proxyEnv))];
+  if (options.platform.os !== 'windows' && !env.some((e) => e.startsWith('PATH='))) env.push(`PATH=${PATH}`);
+  const network = NETWORKS[op.network];
+  if (network === undefined) throw invalidArgument(`unknown network mode ${op.network}`);
+  const security = SECURITY[op.security];
+  if (security === undefined) throw invalidArgument(`unknown security mode ${op.security}`);
+  return {
+    args: meta.args,
+    env: [...env, ...options.secretEnv],
+    cwd: meta.cwd,
+    user: meta.user,
+    readonlyRootfs: options.readonlyRootfs,
+    hostname: meta.hostname,
+    extraHosts: meta.extraHosts.map(extraHost),
+    ulimits: meta.ulimit.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Number(Soft), hard: Number(Hard) })),
+    cgroupParent: meta.cgroupParent,
+    network,
+    security,
+    validExitCodes: meta.validExitCodes,
+    removeMountStubsRecursive: meta.removeMountStubsRecursive,
+    ...(options.resources === undefined ? {} : { resources: options.resources }),
+    tty: false,
+  };
+}

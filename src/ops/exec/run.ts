@@ -1,0 +1,53 @@
+import { wrapError } from '../../base/index.ts';
+import type { Executor, ProcessMeta } from '../../executor/types.ts';
+import type { JobContext } from '../../solver/types.ts';
+import type { ImmutableRef } from '../../storage/types.ts';
+import type { StepMounts } from './mounts.ts';
+import { quote } from './quote.ts';
+import { logLimits, StepLog } from './step-log.ts';
+
+/** Runs the process over its mounts; the end of output that was clipped is shown when it fails. */
+export async function runProcess(
+  executor: Executor,
+  step: StepMounts,
+  meta: ProcessMeta,
+  context: JobContext,
+): Promise<void> {
+  const limits = logLimits(process.env);
+  const stdout = new StepLog(context.progress, 1, limits);
+  const stderr = new StepLog(context.progress, 2, limits);
+  try {
+    await executor.run(undefined, step.root, step.mounts, meta, { stdout, stderr }, { signal: context.signal });
+  } catch (error) {
+    stdout.showTail();
+    stderr.showTail();
+    throw wrapError(error, `process ${quote(meta.args.join(' '))} did not complete successfully`);
+  } finally {
+    stdout.destroy();
+    stderr.destroy();
+  }
+}
+
+/** What the step wrote, fixed, in the order of its mounts. All or none of it is handed out. */
+export async function commitOutputs(step: StepMounts): Promise<ImmutableRef[]> {
+  const outputs = step.takeOutputs();
+  const done: ImmutableRef[] = [];
+  try {
+    for (const output of outputs) {
+      if (output.kind === 'input') {
+        done.push(output.ref);
+        continue;
+      }
+      try {
+        done.push(await output.ref.commit());
+      } catch (error) {
+        throw wrapError(error, `error committing ${output.ref.id}`);
+      }
+    }
+  } catch (error) {
+    const rest = outputs.slice(done.length).map((output) => output.ref);
+    await Promise.allSettled([...done, ...rest].map((ref) => ref.release()));
+    throw error;
+  }
+  return done;
+}

@@ -1,0 +1,54 @@
+/** Debian's docker-registry on a loopback port of its own, its data below a test's folder. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Running } from './process.ts';
+
+export class Registry {
+  readonly host: string;
+  readonly #running: Running;
+
+  private constructor(host: string, running: Running) {
+    this.host = host;
+    this.#running = running;
+  }
+
+  static async start(folder: string): Promise<Registry> {
+    const config = join(folder, 'registry.yml');
+    writeFileSync(
+      config,
+      `version: 0.1
+log: { level: info }
+storage:
+  filesystem: { rootdirectory: ${JSON.stringify(join(folder, 'registry'))} }
+http: { addr: "127.0.0.1:0" }
+`,
+    );
+    const running = new Running('docker-registry', ['serve', config], { timeoutMs: 280_000 });
+    try {
+      await running.says('listening on 127.0.0.1:', 15_000);
+    } catch (error) {
+      running.signal('SIGKILL');
+      throw error;
+    }
+    const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(running.stdout + running.stderr) ?? [];
+    return new Registry(`127.0.0.1:${port}`, running);
+  }
+
+  /** A manifest as the registry has it, by tag or digest. */
+  async manifest(repository: string, reference: string): Promise<{ digest: string; body: any }> {
+    const accept = [
+      'application/vnd.oci.image.index.v1+json',
+      'application/vnd.oci.image.manifest.v1+json',
+      'application/vnd.docker.distribution.manifest.list.v2+json',
+      'application/vnd.docker.distribution.manifest.v2+json',
+    ].join(', ');
+    const answer = await fetch(`http://${this.host}/v2/${repository}/manifests/${reference}`, { headers: { accept } });
+    if (!answer.ok) throw new Error(`${reference} of ${repository}: ${answer.status} ${await answer.text()}`);
+    return { digest: answer.headers.get('docker-content-digest') ?? '', body: await answer.json() };
+  }
+
+  async stop(): Promise<void> {
+    this.#running.signal('SIGTERM');
+    await this.#running.ended;
+  }
+}
