@@ -3,7 +3,9 @@
  * outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
  */
 import { build } from 'esbuild';
+import type { Plugin } from 'esbuild';
 import { globSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { basename, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -22,6 +24,26 @@ const entries: Record<string, string> = {
 };
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
 
+/**
+ * A CommonJS package that is imported lazily becomes a chunk of which esbuild exports nothing but `default`: this gives it
+ * the names that Node itself would give it.
+ */
+const lazyPackages: Plugin = {
+  name: 'lazy-packages',
+  setup(on) {
+    on.onResolve({ filter: /^[a-z@][^:]*$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' && !isBuiltin(path) && path !== 'koffi' ? { path, namespace: 'lazy' } : undefined,
+    );
+    on.onLoad({ filter: /.*/, namespace: 'lazy' }, async ({ path }) => {
+      const names = Object.keys((await import(path)) as object).filter(
+        (n) => n !== 'default' && n !== 'module.exports',
+      );
+      const contents = `export { ${names.join(', ')} } from ${JSON.stringify(path)};`;
+      return { contents, resolveDir: root };
+    });
+  },
+};
+
 mkdirSync(staging, { recursive: true });
 process.once('exit', () => rmSync(staging, { recursive: true, force: true }));
 await build({
@@ -37,6 +59,7 @@ await build({
   splitting: true,
   chunkNames: 'chunk-[hash]',
   external: ['koffi'],
+  plugins: [lazyPackages],
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },

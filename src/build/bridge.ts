@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import type { BuildResult } from '../llb/index.ts';
-import type { Frontend, GatewaySolveRequest, ResolveImageOptions, SourceMeta, WarnOptions } from '../frontends/types.ts';
+import type {
+  Frontend,
+  GatewaySolveRequest,
+  ResolveImageOptions,
+  SourceMeta,
+  WarnOptions,
+} from '../frontends/types.ts';
 import { defaultPlatform, formatPlatform } from '../oci/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
 import type { CachedResult, Job } from '../solver/index.ts';
@@ -78,7 +84,11 @@ export class Bridge {
     return result;
   }
 
-  async #solveFrontend(name: string, request: GatewaySolveRequest, depth: number): Promise<BuildResult<LazyRef | undefined>> {
+  async #solveFrontend(
+    name: string,
+    request: GatewaySolveRequest,
+    depth: number,
+  ): Promise<BuildResult<LazyRef | undefined>> {
     const opts = request.frontendOpt ?? new Map<string, string>();
     const frontend = this.env.frontends.get(name);
     if (frontend === undefined) throw notFound(`invalid frontend: ${name}`);
@@ -104,9 +114,14 @@ export class Bridge {
     return this.job.build(loaded.edge, signal);
   }
 
-  async resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<{ ref: string; digest: string; config: Uint8Array }> {
+  async resolveImageConfig(
+    ref: string,
+    options: ResolveImageOptions,
+  ): Promise<{ ref: string; digest: string; config: Uint8Array }> {
     const scheme = options.storeId === undefined || options.storeId === '' ? 'docker-image' : 'oci-layout';
-    return this.#resolveStep(`${scheme}://${ref}`, options, (context) => this.env.metaResolver.image(ref, options, context));
+    return this.#resolveStep(`${scheme}://${ref}`, options, (context) =>
+      this.env.metaResolver.image(ref, options, context),
+    );
   }
 
   async resolveSourceMeta(
@@ -122,9 +137,16 @@ export class Bridge {
   }
 
   /** The step "resolve image config for X": one vertex for each source and platform (upstream: llbsolver/bridge.go). */
-  #resolveStep<T>(identifier: string, options: ResolveImageOptions, work: (context: Parameters<Parameters<Job['step']>[1]>[0]) => Promise<T>): Promise<T> {
+  #resolveStep<T>(
+    identifier: string,
+    options: ResolveImageOptions,
+    work: (context: Parameters<Parameters<Job['step']>[1]>[0]) => Promise<T>,
+  ): Promise<T> {
     const id = identifier + formatPlatform(options.platform ?? defaultPlatform());
-    const name = options.logName !== undefined && options.logName !== '' ? options.logName : `resolve image config for ${identifier}`;
+    const name =
+      options.logName !== undefined && options.logName !== ''
+        ? options.logName
+        : `resolve image config for ${identifier}`;
     return this.job.step({ digest: textDigest(id), name }, work, this.signal);
   }
 

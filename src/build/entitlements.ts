@@ -13,7 +13,10 @@ export function parseEntitlement(text: string): Entitlement {
 }
 
 /** The set that a build has, or PermissionDenied naming the first that the daemon does not grant. */
-export function grantEntitlements(asked: readonly string[], allowed: ReadonlySet<Entitlement>): ReadonlySet<Entitlement> {
+export function grantEntitlements(
+  asked: readonly string[],
+  allowed: ReadonlySet<Entitlement>,
+): ReadonlySet<Entitlement> {
   const granted = new Set<Entitlement>();
   for (const text of asked) {
     const entitlement = parseEntitlement(text);

@@ -19,7 +19,11 @@ export interface WorkerInfo {
 
 /** Looks a source up without making a snapshot of it: what gateway calls answer frontends with. */
 export interface SourceMetaResolver {
-  image(ref: string, options: ResolveImageOptions & { noConfig?: boolean }, context: JobContext): Promise<{ ref: string; digest: string; config: Uint8Array }>;
+  image(
+    ref: string,
+    options: ResolveImageOptions & { noConfig?: boolean },
+    context: JobContext,
+  ): Promise<{ ref: string; digest: string; config: Uint8Array }>;
   source(
     identifier: string,
     attrs: ReadonlyMap<string, string>,

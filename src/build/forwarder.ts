@@ -48,7 +48,9 @@ export class GatewayForwarder {
 }
 
 /** The service for whichever session `find` says a call is for. */
-export function gatewayHandlers(find: (call: ServerCall) => Promise<GatewaySession>): Handlers<typeof LLBBridgeDefinition> {
+export function gatewayHandlers(
+  find: (call: ServerCall) => Promise<GatewaySession>,
+): Handlers<typeof LLBBridgeDefinition> {
   return {
     ping: async (_request, call) => (await find(call)).ping(),
     inputs: async (_request, call) => (await find(call)).inputs(),

@@ -108,7 +108,10 @@ export class FrontendGateway implements GatewayClient {
     });
   }
 
-  async resolveImageConfig(ref: string, options: ResolveImageOptions): Promise<{ ref: string; digest: Digest; config: Uint8Array }> {
+  async resolveImageConfig(
+    ref: string,
+    options: ResolveImageOptions,
+  ): Promise<{ ref: string; digest: Digest; config: Uint8Array }> {
     const resolved = await this.#bridge.resolveImageConfig(ref, options);
     return { ...resolved, digest: resolved.digest as Digest };
   }

@@ -2,7 +2,16 @@
  * LLBBridge for one build whose frontend runs outside the daemon (in the client, or in a container): ids stand for refs,
  * Return ends it. Every ref that it made is released when the build is discarded.
  */
-import { BuildError, Code, Deferred, invalidArgument, jsonDetail, notFound, randomId, toBuildError } from '../base/index.ts';
+import {
+  BuildError,
+  Code,
+  Deferred,
+  invalidArgument,
+  jsonDetail,
+  notFound,
+  randomId,
+  toBuildError,
+} from '../base/index.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from '../llb/index.ts';
 import type { BuildResult, ResultAttestation } from '../llb/index.ts';
 import type {
@@ -32,7 +41,14 @@ import { mountRef } from './mount-ref.ts';
 import type { LocalMount } from '../storage/index.ts';
 import { releaseAll } from './bridge.ts';
 import type { Bridge } from './bridge.ts';
-import { attestationFromWire, attestationToWire, capToWire, platformFromWire, sourceMetaToWire, workerToWire } from './gateway-wire.ts';
+import {
+  attestationFromWire,
+  attestationToWire,
+  capToWire,
+  platformFromWire,
+  sourceMetaToWire,
+  workerToWire,
+} from './gateway-wire.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { readDirIn, readFileIn, statFileIn } from './read-tree.ts';
 
@@ -238,7 +254,9 @@ export class GatewaySession {
       platform: platformFromWire(request.Platform),
       resolveMode: resolveMode(request.ResolveMode),
       logName: request.LogName,
-      ...(request.ResolverType === RESOLVER_OCI_LAYOUT ? { sessionId: request.SessionID, storeId: request.StoreID } : {}),
+      ...(request.ResolverType === RESOLVER_OCI_LAYOUT
+        ? { sessionId: request.SessionID, storeId: request.StoreID }
+        : {}),
     });
     return { Ref: resolved.ref, Digest: resolved.digest, Config: resolved.config };
   }

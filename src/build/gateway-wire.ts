@@ -53,7 +53,10 @@ export function workerToWire(worker: WorkerInfo): WorkerRecord {
   };
 }
 
-export function attestationToWire<T>(a: ResultAttestation<T>, ref: { id: string; def: Definition | undefined } | undefined): Attestation {
+export function attestationToWire<T>(
+  a: ResultAttestation<T>,
+  ref: { id: string; def: Definition | undefined } | undefined,
+): Attestation {
   return {
     kind: a.kind === 'bundle' ? AttestationKind.Bundle : AttestationKind.InToto,
     metadata: new Map(a.metadata),

@@ -78,7 +78,8 @@ function withSources(error: BuildError, definition: Definition): BuildError {
   const source = definition.Source;
   if (vertex?.digest === undefined || source === undefined) return error;
   let result = error;
-  for (const location of source.locations.get(vertex.digest)?.locations ?? []) {
+  // Clients show the innermost first: the last one that was given.
+  for (const location of source.locations.get(vertex.digest)?.locations.toReversed() ?? []) {
     const info = source.infos[location.sourceIndex];
     if (info === undefined) continue;
     result = result.withDetail(
@@ -86,6 +87,7 @@ function withSources(error: BuildError, definition: Definition): BuildError {
         info: {
           filename: info.filename || undefined,
           data: info.data.length === 0 ? undefined : Buffer.from(info.data).toString('base64'),
+          definition: info.definition && definitionJson(info.definition),
           language: info.language || undefined,
         },
         ranges: location.ranges.map((r) => ({ start: position(r.start), end: position(r.end) })),
@@ -93,6 +95,18 @@ function withSources(error: BuildError, definition: Definition): BuildError {
     );
   }
   return result;
+}
+
+/** As Go's encoding/json writes pb.Definition; clients read it to load the source again. */
+function definitionJson(definition: Definition): object {
+  const metadata = [...definition.metadata].map(([digest, m]) => [
+    digest,
+    { description: Object.fromEntries(m.description), caps: Object.fromEntries(m.caps) },
+  ]);
+  return {
+    def: definition.def.map((op) => Buffer.from(op).toString('base64')),
+    metadata: Object.fromEntries(metadata),
+  };
 }
 
 function position(p: { line: number; character: number } | undefined): object | undefined {

@@ -39,7 +39,9 @@ function decodeOps(definition: Definition): Map<string, Loaded> {
     try {
       op = Op.decode(bytes);
     } catch (error) {
-      throw new BuildError(Code.InvalidArgument, `failed to parse llb proto op: ${(error as Error).message}`, { cause: error });
+      throw new BuildError(Code.InvalidArgument, `failed to parse llb proto op: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
     for (const [i, input] of op.inputs.entries()) {
       if (input.index < 0n) throw invalidArgument(`invalid input ${i} output index ${input.index}`);
@@ -131,7 +133,8 @@ export interface LoadedGraph {
 /** Throws InvalidArgument, PermissionDenied or what the policy says, with upstream's texts. */
 export async function loadDefinition(definition: Definition, options: LoadOptions): Promise<LoadedGraph> {
   if (definition.def.length === 0) throw invalidArgument('invalid empty definition');
-  if (definition.def.length > MAX_OPS) throw new BuildError(Code.ResourceExhausted, `definition has more than ${MAX_OPS} ops`);
+  if (definition.def.length > MAX_OPS)
+    throw new BuildError(Code.ResourceExhausted, `definition has more than ${MAX_OPS} ops`);
   const ops = decodeOps(definition);
   const last = digestOf(definition.def[definition.def.length - 1]);
   const terminal = ops.get(last) as Loaded;
@@ -140,9 +143,10 @@ export async function loadDefinition(definition: Definition, options: LoadOption
 
   const fallback = normalizePlatform(defaultPlatform());
   const order = topological(ops, last);
-  if (options.policy !== undefined) {
+  const { policy } = options;
+  if (policy !== undefined) {
     try {
-      await Promise.all(order.map((d) => options.policy?.((ops.get(d) as Loaded).op)));
+      await Promise.all(order.map((d) => policy((ops.get(d) as Loaded).op)));
     } catch (error) {
       throw wrapError(error, 'error evaluating the source policy');
     }
@@ -162,13 +166,21 @@ export async function loadDefinition(definition: Definition, options: LoadOption
       const { source: handler, request } = options.sources.request(source.identifier, source.attrs, platform);
       source.identifier = handler.normalize(request);
     }
-    const inputs = op.inputs.map((input) => ({ vertex: vertices.get(input.digest) as Vertex, index: Number(input.index) }));
+    const inputs = op.inputs.map((input) => ({
+      vertex: vertices.get(input.digest) as Vertex,
+      index: Number(input.index),
+    }));
     for (const [i, input] of op.inputs.entries()) input.digest = inputs[i].vertex.digest;
     if (metadata?.ignoreCache) collectCacheMounts(op, pruned);
     const sys: LlbOp = { op, platform };
     vertices.set(digest, {
       digest: digestOf(encodeOp(op)),
-      name: metadata?.description.get('llb.customname') ?? vertexName(op, inputs.map((e) => e.vertex.name)),
+      name:
+        metadata?.description.get('llb.customname') ??
+        vertexName(
+          op,
+          inputs.map((e) => e.vertex.name),
+        ),
       inputs,
       sys,
       options: vertexOptions(metadata, op.op?.$case === 'exec', options),

@@ -18,7 +18,10 @@ export function mapResult<A, B>(result: BuildResult<A>, map: (ref: A) => B): Bui
 }
 
 /** {@link mapResult} where a ref takes time; all are waited for, the first error is thrown. */
-export async function mapResultAsync<A, B>(result: BuildResult<A>, map: (ref: A) => Promise<B>): Promise<BuildResult<B>> {
+export async function mapResultAsync<A, B>(
+  result: BuildResult<A>,
+  map: (ref: A) => Promise<B>,
+): Promise<BuildResult<B>> {
   const done = new Map<A, Promise<B>>();
   const started: Promise<unknown>[] = [];
   mapResult(result, (ref) => {

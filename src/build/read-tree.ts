@@ -17,7 +17,11 @@ function errnoText(error: unknown, verb: string, path: string): BuildError {
 }
 
 /** Links are followed inside `root`; only regular files are read. */
-export function readFileIn(root: string, path: string, range: { offset: number; length: number } | undefined): Uint8Array {
+export function readFileIn(
+  root: string,
+  path: string,
+  range: { offset: number; length: number } | undefined,
+): Uint8Array {
   let fd: number;
   try {
     fd = openSync(resolveInRoot(root, path), constants.O_RDONLY | constants.O_NONBLOCK);
@@ -31,7 +35,10 @@ export function readFileIn(root: string, path: string, range: { offset: number; 
     if (offset < 0 || (range !== undefined && range.length < 0)) throw invalidArgument(`invalid range of ${path}`);
     const wanted = Math.max(0, Math.min(stat.size - offset, range?.length ?? Infinity));
     if (wanted > MAX_READ_BYTES) {
-      throw new BuildError(Code.ResourceExhausted, `${path} is too large to be read at once: ${wanted} bytes, at most ${MAX_READ_BYTES}`);
+      throw new BuildError(
+        Code.ResourceExhausted,
+        `${path} is too large to be read at once: ${wanted} bytes, at most ${MAX_READ_BYTES}`,
+      );
     }
     const out = Buffer.allocUnsafe(wanted);
     let at = 0;

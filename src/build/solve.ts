@@ -52,9 +52,13 @@ function checkRequest(request: SolveRequest): void {
     if (!['inline', 'registry', 'local', 'gha', 's3', 'azblob'].includes(entry.Type)) {
       throw invalidArgument(`unknown cache exporter: ${JSON.stringify(entry.Type)}`);
     }
-    throw new BuildError(Code.Unimplemented, `cache exporter ${JSON.stringify(entry.Type)} is not supported by this daemon yet`);
+    throw new BuildError(
+      Code.Unimplemented,
+      `cache exporter ${JSON.stringify(entry.Type)} is not supported by this daemon yet`,
+    );
   }
-  if ((request.Cache?.Imports.length ?? 0) > 0) logger.warn('cache imports are not supported yet and were left out', { ref: request.Ref });
+  if ((request.Cache?.Imports.length ?? 0) > 0)
+    logger.warn('cache imports are not supported yet and were left out', { ref: request.Ref });
 }
 
 export class Builds {
@@ -73,7 +77,8 @@ export class Builds {
     const chosen = exportersOf(request);
     const exporters = chosen.map(({ type, attrs }) => {
       const exporter = this.#env.exporters.get(type);
-      if (exporter === undefined) throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
+      if (exporter === undefined)
+        throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
       return exporter.resolve(attrs);
     });
     const sessions = request.Session === '' ? [] : [request.Session];
@@ -114,7 +119,9 @@ export class Builds {
       abort.abort(error);
       job.closeProgress();
       await logging;
-      await record?.finish({ error }).catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
+      await record
+        ?.finish({ error })
+        .catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
       throw error;
     } finally {
       unregister?.();

@@ -10,7 +10,13 @@ const LIST_BATCH = 100;
 
 function infoToWire(blob: BlobInfo): Info {
   const time = timeToWire(blob.createdAt);
-  return { digest: blob.digest, size: BigInt(blob.size), createdAt: time, updatedAt: time, labels: new Map(blob.labels) };
+  return {
+    digest: blob.digest,
+    size: BigInt(blob.size),
+    createdAt: time,
+    updatedAt: time,
+    labels: new Map(blob.labels),
+  };
 }
 
 function readOnly(): BuildError {

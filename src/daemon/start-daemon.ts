@@ -2,7 +2,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
 import { BuildError, Code, logger, toBuildError } from '../base/index.ts';
-import { BRIDGE_VALUE, Builds, createResultStore, GatewayForwarder, openHistory, parseEntitlement } from '../build/index.ts';
+import {
+  BRIDGE_VALUE,
+  Builds,
+  createResultStore,
+  GatewayForwarder,
+  openHistory,
+  parseEntitlement,
+} from '../build/index.ts';
 import type { Bridge, BuildEnvironment } from '../build/index.ts';
 import { addServices } from '../control/index.ts';
 import { createRuncExecutor } from '../executor/index.ts';
@@ -44,7 +51,9 @@ function lockRoot(root: string): { release(): void } {
   try {
     return lockFile(path);
   } catch (error) {
-    throw new BuildError(Code.FailedPrecondition, `could not lock ${path}, another instance running?`, { cause: error });
+    throw new BuildError(Code.FailedPrecondition, `could not lock ${path}, another instance running?`, {
+      cause: error,
+    });
   }
 }
 
@@ -229,7 +238,9 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     addresses,
     close(graceMs = GRACE_MS) {
       closing ??= (async () => {
-        await server.close(graceMs).catch((error: unknown) => logger.warn('server did not close', { error: toBuildError(error) }));
+        await server
+          .close(graceMs)
+          .catch((error: unknown) => logger.warn('server did not close', { error: toBuildError(error) }));
         await owned.disposeAsync();
       })();
       return closing;

@@ -12,14 +12,16 @@ const MAX_PARENT = 1024;
  */
 export function cgroupsPath(parent: string | undefined, wanted: string, id: string): string {
   if (parent !== undefined && parent.includes('.slice') && parent.endsWith(':')) return parent + id;
-  if (wanted.length > MAX_PARENT || /[\0:\n]/.test(wanted)) throw invalidArgument(`invalid cgroup parent ${JSON.stringify(wanted)}`);
+  if (wanted.length > MAX_PARENT || /[\0:\n]/.test(wanted))
+    throw invalidArgument(`invalid cgroup parent ${JSON.stringify(wanted)}`);
   return posix.join('/', parent ?? '', OWN, posix.normalize(`/${wanted}`), id);
 }
 
 /** The groups that leading to `path` may have been made for one container only, deepest first; never `buildkit` itself. */
 function parents(path: string): string[] {
   const found: string[] = [];
-  for (let at = posix.dirname(path); at !== '/' && at !== '.' && posix.basename(at) !== OWN; at = posix.dirname(at)) found.push(at);
+  for (let at = posix.dirname(path); at !== '/' && at !== '.' && posix.basename(at) !== OWN; at = posix.dirname(at))
+    found.push(at);
   return found;
 }
 
@@ -48,7 +50,10 @@ function processesOf(directory: string): number[] {
       return '';
     }
   };
-  const found = read('cgroup.procs').split('\n').filter((line) => line !== '').map(Number);
+  const found = read('cgroup.procs')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number);
   for (const below of subgroups(directory)) found.push(...processesOf(below));
   return found.filter((pid) => pid > 1);
 }

@@ -23,6 +23,10 @@ export function destinationOf(one: ExecMount): string {
   return dest;
 }
 
+export function isWhole(selector: string): boolean {
+  return posix.normalize(`/${selector}`) === '/';
+}
+
 function isBind(one: Mount | undefined): boolean {
   return one !== undefined && (/^r?bind$/.test(one.type) || one.options.some((o) => o === 'bind' || o === 'rbind'));
 }
@@ -39,7 +43,7 @@ function bindOptions(one: ExecMount, mounts: readonly Mount[]): string[] {
 }
 
 /** Binds what `selector` names below `source` to a place of our own: nobody can swap it for a link any more. */
-function pin(source: string, selector: string, at: string): void {
+export function pin(source: string, selector: string, at: string): void {
   let fd: number;
   try {
     fd = openInRoot(source, selector, O_PATH);
@@ -56,13 +60,17 @@ function pin(source: string, selector: string, at: string): void {
 }
 
 /** Mounts `one` with helper mounts below the existing folder `at`; everything that has to be undone goes to `stack`. */
-export async function prepareMount(one: ExecMount, at: string, stack: AsyncDisposableStack): Promise<RuntimeMount | undefined> {
+export async function prepareMount(
+  one: ExecMount,
+  at: string,
+  stack: AsyncDisposableStack,
+): Promise<RuntimeMount | undefined> {
   const destination = destinationOf(one);
   const set = await one.source.mounts({ readonly: one.readonly });
   stack.defer(() => set.release());
   const [first] = set.mounts;
   if (first === undefined) return undefined;
-  const whole = one.selector === '' || posix.normalize(`/${one.selector}`) === '/';
+  const whole = isWhole(one.selector);
   const plain = set.mounts.length === 1 && isBind(first);
   if (set.mounts.length === 1 && first.type === 'tmpfs' && whole) {
     const options = one.readonly && !first.options.includes('ro') ? [...first.options, 'ro'] : first.options;

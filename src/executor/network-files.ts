@@ -81,12 +81,14 @@ export async function resolvConfFor(network: ProcessMeta['network'], dns: DnsCon
 }
 
 export function makeHosts(meta: Pick<ProcessMeta, 'hostname' | 'extraHosts'>): string {
+  if (/[\s\0]/.test(meta.hostname)) throw invalidArgument(`invalid host name ${JSON.stringify(meta.hostname)}`);
   const lines = [
     `127.0.0.1\tlocalhost ${meta.hostname === '' ? DEFAULT_HOSTNAME : meta.hostname}`,
     '::1\tlocalhost ip6-localhost ip6-loopback',
   ];
   for (const { host, ip } of meta.extraHosts) {
-    if (isIP(ip) === 0) throw invalidArgument(`failed to parse IP ${JSON.stringify(ip)} of host ${JSON.stringify(host)}`);
+    if (isIP(ip) === 0)
+      throw invalidArgument(`failed to parse IP ${JSON.stringify(ip)} of host ${JSON.stringify(host)}`);
     if (/[\s\0]/.test(host) || host === '') throw invalidArgument(`invalid host name ${JSON.stringify(host)}`);
     lines.push(`${ip}\t${host}`);
   }

@@ -69,7 +69,11 @@ export function wire(child: ChildProcess, io: ProcessIo, signal: AbortSignal): W
 }
 
 /** Hands each of `items` to `use` until `ended` settles. */
-export async function forward<T>(items: AsyncIterable<T> | undefined, ended: Promise<unknown>, use: (item: T) => Promise<void>): Promise<void> {
+export async function forward<T>(
+  items: AsyncIterable<T> | undefined,
+  ended: Promise<unknown>,
+  use: (item: T) => Promise<void>,
+): Promise<void> {
   if (items === undefined) return;
   const iterator = items[Symbol.asyncIterator]();
   const stop = ended.then(

@@ -25,7 +25,11 @@ export function makeWorkingDirectory(root: string, cwd: string, uid: number, gid
   }
   try {
     const missing: string[] = [];
-    for (let path = at; path !== root && statSync(path, { throwIfNoEntry: false }) === undefined; path = dirname(path)) {
+    for (
+      let path = at;
+      path !== root && statSync(path, { throwIfNoEntry: false }) === undefined;
+      path = dirname(path)
+    ) {
       missing.push(path);
     }
     for (const path of missing.reverse()) {

@@ -14,7 +14,9 @@ const KILL_LIMIT_MS = 7000;
 const CALL_LIMIT_MS = 10_000;
 
 function find(name: string): string | undefined {
-  const paths = name.includes('/') ? [name] : (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, name));
+  const paths = name.includes('/')
+    ? [name]
+    : (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, name));
   return paths.find((path) => {
     try {
       accessSync(path, constants.X_OK);

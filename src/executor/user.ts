@@ -80,7 +80,9 @@ export async function resolveUser(root: string, text: string): Promise<ProcessUs
   if (groupText !== '') {
     const wantedGroup = parseId(groupText);
     const groups = (await readAccounts(root, 'etc/group')) ?? [];
-    const found = groups.find((f) => (wantedGroup === undefined ? f[0] === groupText : parseEntryId(f[2]) === wantedGroup));
+    const found = groups.find((f) =>
+      wantedGroup === undefined ? f[0] === groupText : parseEntryId(f[2]) === wantedGroup,
+    );
     const id = wantedGroup ?? parseEntryId(found?.[2]);
     if (id === undefined) throw invalidArgument(`unable to find group ${groupText}: no matching entries in group file`);
     gid = id;

@@ -53,8 +53,8 @@ export function platformsOf(result: ExportedResult): readonly ResultPlatform[] {
   if (listed !== undefined) {
     const value =
       listed.length === 0 ? {} : parseJson(listed, 'failed to parse platforms passed to provenance processor');
-    const { Platforms: platforms = [] } = value as { Platforms?: { ID?: string; Platform?: PlatformJson }[] };
-    if (platforms.length === 0) throw fail('invalid empty platforms index for exporter');
+    const platforms = (value as { Platforms?: { ID?: string; Platform?: PlatformJson }[] } | null)?.Platforms;
+    if (!Array.isArray(platforms) || platforms.length === 0) throw fail('invalid empty platforms index for exporter');
     return platforms.map(({ ID: id = '', Platform: platform = {} }) => {
       if (id === '') throw fail('invalid empty platform key for exporter');
       if (!platform.os || !platform.architecture) {

@@ -1,6 +1,6 @@
 /** Where results go: one file per kind of output, all behind {@link Exporter}. */
 import type { StepProgress } from '../base/index.ts';
-import type { BuildResult } from '../llb/result.ts';
+import type { BuildResult } from '../llb/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 

@@ -55,14 +55,20 @@ function readDefinition(root: string, name: string): Definition {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw invalidArgument(`${name} is not a regular file`);
-    if (stat.size > MAX_DEFINITION_BYTES) throw invalidArgument(`${name} is too large for a definition: ${stat.size} bytes`);
+    if (stat.size > MAX_DEFINITION_BYTES)
+      throw invalidArgument(`${name} is too large for a definition: ${stat.size} bytes`);
     return Definition.decode(readFileSync(fd));
   } finally {
     closeSync(fd);
   }
 }
 
-export function createBuildOp(nested: NestedBuild, vertex: Vertex, op: BuildOp, slot: (signal: AbortSignal) => Promise<() => void>): Op {
+export function createBuildOp(
+  nested: NestedBuild,
+  vertex: Vertex,
+  op: BuildOp,
+  slot: (signal: AbortSignal) => Promise<() => void>,
+): Op {
   return {
     async cacheMap() {
       return { map: { digest: sha256(cacheJson(op)), deps: vertex.inputs.map(() => ({})) }, done: true };
@@ -71,7 +77,8 @@ export function createBuildOp(nested: NestedBuild, vertex: Vertex, op: BuildOp, 
       if (op.builder !== LLB_BUILDER) throw invalidArgument('only LLB builder is currently allowed');
       const input = op.inputs.get(DEFINITION_INPUT);
       if (input === undefined) throw invalidArgument(`no llb definition input ${DEFINITION_INPUT} found`);
-      if (input.input < 0n || input.input >= BigInt(inputs.length)) throw invalidArgument(`invalid index ${input.input}`);
+      if (input.input < 0n || input.input >= BigInt(inputs.length))
+        throw invalidArgument(`invalid index ${input.input}`);
       const ref = refOf(inputs[Number(input.input)]);
       if (ref === undefined) throw invalidArgument('invalid reference for build: empty input');
       const mounted = await mountLocally(ref, { readonly: true });

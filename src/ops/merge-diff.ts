@@ -34,7 +34,9 @@ export function createMergeOp(deps: RefOpDeps, vertex: Vertex, op: MergeOp, slot
       return cacheMap(vertex, `{"Type":"buildkit.merge.v0","Merge":${merge}}`);
     },
     async exec(_context: JobContext, inputs: readonly Result[]) {
-      const refs = op.inputs.map((i) => inputAt(inputs, i.input, 'merge')).flatMap((r) => (r === undefined ? [] : (refOf(r) ?? [])));
+      const refs = op.inputs
+        .map((i) => inputAt(inputs, i.input, 'merge'))
+        .flatMap((r) => (r === undefined ? [] : (refOf(r) ?? [])));
       return [new RefResult(deps.workerId, await deps.accessor.merge(refs, { description: vertex.name }))];
     },
     acquire: slot,
@@ -42,7 +44,8 @@ export function createMergeOp(deps: RefOpDeps, vertex: Vertex, op: MergeOp, slot
 }
 
 export function createDiffOp(deps: RefOpDeps, vertex: Vertex, op: DiffOp, slot: Slot): Op {
-  const side = (input: bigint | undefined): string => (input === undefined ? '' : input === 0n ? '{}' : `{"input":${input}}`);
+  const side = (input: bigint | undefined): string =>
+    input === undefined ? '' : input === 0n ? '{}' : `{"input":${input}}`;
   return {
     async cacheMap() {
       const fields = [

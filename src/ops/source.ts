@@ -28,7 +28,11 @@ export class SourceSet {
     return { source, scheme, ref: identifier.slice(at + 3) };
   }
 
-  request(identifier: string, attrs: ReadonlyMap<string, string>, platform: Platform): { source: Source; request: SourceRequest } {
+  request(
+    identifier: string,
+    attrs: ReadonlyMap<string, string>,
+    platform: Platform,
+  ): { source: Source; request: SourceRequest } {
     const { source, scheme, ref } = this.find(identifier);
     return { source, request: { scheme, ref, attrs, platform } };
   }

@@ -40,7 +40,9 @@ export class Transport {
   }
 
   async #agent(tls: TlsOptions): Promise<Agent> {
-    const { Agent: UndiciAgent } = await import('undici');
+    // A bundler gives a CommonJS package as its default export only.
+    const undici = await import('undici');
+    const { Agent: UndiciAgent } = undici.default ?? undici;
     const texts = [...tls.ca, ...tls.keypairs.flatMap((p) => [p.key, p.cert])].map((b) => b.toString('base64'));
     const key = JSON.stringify([tls.insecure, texts]);
     let agent = this.#agents.get(key);

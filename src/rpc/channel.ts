@@ -36,7 +36,9 @@ class GrpcChannel implements Channel {
     session.once('connect', () => {
       if (!session.destroyed) session.setLocalWindowSize(WINDOW);
     });
-    const end = (): void => void session.destroy();
+    const end = (): void => {
+      session.destroy();
+    };
     connection.once('end', end);
     connection.once('close', end);
     this.closed = new Promise((resolve) => {

@@ -44,7 +44,9 @@ class GrpcServer implements Server {
       session.on('stream', (stream, headers, _flags, raw) =>
         this.#accept(stream, headers, raw as unknown as string[] | undefined),
       );
-      const end = (): void => void session.destroy();
+      const end = (): void => {
+        session.destroy();
+      };
       connection.once('close', end);
       connection.once('end', end);
       session.once('close', () => {

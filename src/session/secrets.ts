@@ -10,7 +10,8 @@ export async function fetchSecret(caller: SessionCaller, id: string, signal?: Ab
     return (await caller.channel.unary(SecretsDefinition, getSecret, request, { signal })).data;
   } catch (error) {
     const { code } = toBuildError(error);
-    if (code === Code.NotFound || code === Code.Unimplemented) throw notFound(`secret ${id}: not found`, { cause: error });
+    if (code === Code.NotFound || code === Code.Unimplemented)
+      throw notFound(`secret ${id}: not found`, { cause: error });
     throw error;
   }
 }

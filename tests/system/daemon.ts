@@ -80,7 +80,8 @@ export class Daemon {
   }
 
   async usage(): Promise<UsageEntry[]> {
-    return JSON.parse(await this.ask('du', '--format', '{{json .}}')) as UsageEntry[];
+    // No records at all are Go's nil.
+    return (JSON.parse(await this.ask('du', '--format', '{{json .}}')) as UsageEntry[] | null) ?? [];
   }
 
   /** Ends it as a crash would, and leaves what it left. */

@@ -126,7 +126,8 @@ export function buildSpec(input: SpecInput, facts: HostFacts = hostFacts()): Oci
 function processOf(input: SpecInput, facts: HostFacts): OciSpec['process'] {
   return {
     terminal: input.terminal,
-    user: { uid: input.uid, gid: input.gid, additionalGids: input.additionalGids },
+    // Some programs look for the primary group in the list, too.
+    user: { uid: input.uid, gid: input.gid, additionalGids: [...new Set([input.gid, ...input.additionalGids])] },
     args: input.args,
     env: environment(input.env, input.terminal),
     cwd: input.cwd,

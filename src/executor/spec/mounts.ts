@@ -15,6 +15,9 @@ export interface OciMount {
   readonly options: readonly string[];
 }
 
+/** Set up ahead of a build's mounts: one on /etc hides them, instead of getting stubs of them put into its source. */
+const NETWORK_FILES = new Set(['/etc/resolv.conf', '/etc/hosts']);
+
 const CLOSED = ['nosuid', 'noexec', 'nodev'];
 
 /** Writable control groups and sysfs are for processes that a user has let out of the sandbox. */
@@ -37,7 +40,7 @@ export function defaultMounts(writable: boolean): OciMount[] {
  */
 export function joinMounts(defaults: readonly OciMount[], extra: readonly SpecMount[]): OciMount[] {
   const byDestination = new Map(defaults.map((each) => [each.destination, each]));
-  const ordered = extra.map(normalized).sort((a, b) => depth(a.destination) - depth(b.destination));
+  const ordered = extra.map(normalized).sort((a, b) => rank(a.destination) - rank(b.destination));
   for (const each of ordered) {
     // A Map keeps the position of the first entry of a key, which is exactly the place wanted.
     byDestination.set(each.destination, each);
@@ -59,6 +62,7 @@ function normalized(given: SpecMount): OciMount {
   return { destination, type, source: given.source, options };
 }
 
-function depth(destination: string): number {
-  return destination === '/' ? 0 : destination.split('/').length - 1;
+/** Depth below the root; the sort is stable, so that equals keep the order given. */
+function rank(destination: string): number {
+  return destination === '/' || NETWORK_FILES.has(destination) ? 0 : destination.split('/').length - 1;
 }

@@ -1,0 +1,249 @@
+/** One container from its mounts to its end; whatever happens, nothing of it stays. */
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
+import { mount, mountPoints, unmount } from '../host/index.ts';
+import { cgroupsPath, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
+import { checkEnd } from './exit.ts';
+import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
+import type { RuntimeMount } from './exec-mounts.ts';
+import { missingMountPoints, removeMountStubs } from './mount-stubs.ts';
+import { makeHosts, resolvConfFor } from './network-files.ts';
+import type { DnsConfig } from './network-files.ts';
+import { forward, stdioOf, wire } from './process-io.ts';
+import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
+import { runtimeError } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
+import { buildSpec } from './spec/index.ts';
+import type { OciSpec } from './spec/index.ts';
+import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
+import { resolveUser } from './user.ts';
+
+export interface ContainerPlace {
+  readonly root: string;
+  readonly runtime: Runtime;
+  readonly cgroupParent: string | undefined;
+  readonly dns: DnsConfig | undefined;
+  readonly defaultNetwork: 'host' | 'none';
+}
+
+export interface Container {
+  readonly id: string;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** Below which others may be; known before the runtime starts. */
+  readonly cgroup: string;
+  spec: OciSpec | undefined;
+  /** The further processes in it: it stays until they have ended. */
+  readonly execs: Set<Promise<unknown>>;
+  /** Aborted when its processes are gone and nobody is waited for any more. */
+  readonly gone: AbortController;
+}
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly onStarted?: () => void;
+}
+
+const FILE_OPTIONS = ['rbind', 'ro', 'nosuid', 'noexec', 'nodev'];
+/** How long what a further process wrote at its end may take to be read. */
+const EXEC_GRACE_MS = 1000;
+
+export function describeContainer(place: ContainerPlace, id: string, meta: ProcessMeta): Container {
+  const bundle = join(place.root, id);
+  return {
+    id,
+    bundle,
+    rootfs: join(bundle, 'rootfs'),
+    cgroup: cgroupsPath(place.cgroupParent, meta.cgroupParent, id),
+    spec: undefined,
+    execs: new Set(),
+    gone: new AbortController(),
+  };
+}
+
+/** Never while something is mounted below: those would be somebody's files. */
+export function removeBundle(bundle: string): void {
+  const [mounted] = mountPoints(bundle);
+  if (mounted !== undefined) throw internal(`${mounted} is still mounted`);
+  rmSync(bundle, { recursive: true, force: true });
+}
+
+function makeBundle(bundle: string): void {
+  try {
+    mkdirSync(bundle, { mode: 0o711 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new BuildError(Code.AlreadyExists, `container ${JSON.stringify(bundle)} exists already`);
+  }
+}
+
+async function mountRoot(container: Container, root: ExecMount, stack: AsyncDisposableStack): Promise<void> {
+  // Writable always: mount points may have to be made. A read-only root is one inside the container.
+  const set = await root.source.mounts({ readonly: false });
+  stack.defer(() => set.release());
+  const { rootfs } = container;
+  const all = isWhole(root.selector) ? rootfs : join(container.bundle, 'base');
+  mkdirSync(all, { mode: 0o700 });
+  stack.defer(() => unmount(all));
+  mount(set.mounts.map(hostMount), all);
+  if (all === rootfs) return;
+  stack.defer(() => unmount(rootfs));
+  pin(all, root.selector, rootfs);
+}
+
+async function mountAll(
+  container: Container,
+  mounts: readonly ExecMount[],
+  stack: AsyncDisposableStack,
+): Promise<RuntimeMount[]> {
+  const made: RuntimeMount[] = [];
+  for (const [i, one] of mounts.entries()) {
+    const at = join(container.bundle, `mount-${i}`);
+    mkdirSync(at, { mode: 0o700 });
+    const prepared = await prepareMount(one, at, stack);
+    if (prepared !== undefined) made.push(prepared);
+  }
+  return made;
+}
+
+/** Everything up to config.json. */
+async function prepare(
+  place: ContainerPlace,
+  container: Container,
+  root: ExecMount,
+  mounts: readonly ExecMount[],
+  meta: ProcessMeta,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { bundle, rootfs } = container;
+  if (meta.args.length === 0) throw invalidArgument('arguments are required');
+  if (meta.tty) throw new BuildError(Code.Unimplemented, 'terminals are not supported');
+  const destinations = mounts.map(destinationOf);
+  const hosts = makeHosts(meta);
+  makeBundle(bundle);
+  stack.defer(() => removeBundle(bundle));
+  const resolvConfPath = join(bundle, 'resolv.conf');
+  const hostsPath = join(bundle, 'hosts');
+  writeFileSync(resolvConfPath, await resolvConfFor(meta.network, place.dns), { mode: 0o644 });
+  writeFileSync(hostsPath, hosts, { mode: 0o644 });
+
+  await mountRoot(container, root, stack);
+  const stubs = missingMountPoints(rootfs, destinations, meta.removeMountStubsRecursive);
+  stack.defer(() => removeMountStubs(rootfs, stubs));
+  checkRuntimeFolders(rootfs);
+  const user = await resolveUser(rootfs, meta.user);
+  const bound = await mountAll(container, mounts, stack);
+  const cwd = meta.cwd === '' ? '/' : meta.cwd;
+  makeWorkingDirectory(rootfs, cwd, user.uid, user.gid);
+
+  container.spec = buildSpec({
+    args: meta.args,
+    env: meta.env,
+    cwd,
+    ...user,
+    rootPath: rootfs,
+    readonlyRootfs: meta.readonlyRootfs || root.readonly,
+    hostname: meta.hostname,
+    terminal: false,
+    mounts: [
+      { type: 'bind', source: resolvConfPath, destination: '/etc/resolv.conf', options: FILE_OPTIONS },
+      { type: 'bind', source: hostsPath, destination: '/etc/hosts', options: FILE_OPTIONS },
+      ...bound,
+    ],
+    network: { kind: meta.network === 'default' ? place.defaultNetwork : meta.network },
+    security: meta.security,
+    ulimits: meta.ulimits,
+    cgroupsPath: container.cgroup,
+    ...(meta.resources === undefined ? {} : { resources: meta.resources }),
+  });
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(container.spec), { mode: 0o600 });
+}
+
+async function endExecs(container: Container): Promise<void> {
+  if (container.execs.size === 0) return;
+  const all = Promise.allSettled(container.execs);
+  await Promise.race([all, sleep(EXEC_GRACE_MS)]);
+  container.gone.abort();
+  await all;
+}
+
+async function removeContainer(place: ContainerPlace, container: Container, isAlone: () => boolean): Promise<void> {
+  await place.runtime.remove(container.id);
+  for (let i = 0; i < 20 && killGroup(container.cgroup); i++) await sleep(20);
+  removeGroup(container.cgroup, isAlone());
+}
+
+async function runPrepared(
+  place: ContainerPlace,
+  container: Container,
+  meta: ProcessMeta,
+  io: ProcessIo,
+  options: RunOptions,
+  stack: AsyncDisposableStack,
+  isAlone: () => boolean,
+): Promise<void> {
+  const { signal } = options;
+  const { id, bundle } = container;
+  const log = join(bundle, 'log.json');
+  throwIfAborted(signal);
+  const args = ['run', '--bundle', bundle, '--keep', '--pid-file', join(bundle, 'pid'), id];
+  const child = await place.runtime.start(log, args, stdioOf(io));
+  stack.defer(() => removeContainer(place, container, isAlone));
+  options.onStarted?.();
+  const wired = wire(child, io, signal);
+  let killing: Promise<void> | undefined;
+  const kill = (): void => {
+    killing ??= place.runtime.killContainer(id, child);
+    killing.catch(() => {});
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  if (signal.aborted) kill();
+  // Nobody reads what it writes: as good as a broken pipe.
+  wired.output.catch(kill);
+  const signals = forward(io.signals, child.exited, async (name) => void (await place.runtime.call('kill', id, name)));
+  signals.catch((error: unknown) => logger.warn('signal could not be forwarded', { id, error }));
+  try {
+    const exit = await child.exited;
+    await killing;
+    await endExecs(container);
+    await wired.output;
+    const outOfMemory = exit.code !== 0 && wasOutOfMemory(container.cgroup);
+    const failure = exit.code === 0 ? undefined : await runtimeError(log);
+    checkEnd({ exit, runtimeError: failure, outOfMemory, validExitCodes: meta.validExitCodes, signal });
+  } finally {
+    wired.stopInput();
+    signal.removeEventListener('abort', kill);
+  }
+}
+
+/** `isAlone` tells whether no other container stands below the same parent group. */
+export async function runContainer(
+  place: ContainerPlace,
+  container: Container,
+  request: { root: ExecMount; mounts: readonly ExecMount[]; meta: ProcessMeta; io: ProcessIo },
+  options: RunOptions,
+  isAlone: () => boolean,
+): Promise<void> {
+  const stack = new AsyncDisposableStack();
+  try {
+    await prepare(place, container, request.root, request.mounts, request.meta, stack);
+    await runPrepared(place, container, request.meta, request.io, options, stack, isAlone);
+  } catch (error) {
+    // What failed first is what the build is told.
+    await stack
+      .disposeAsync()
+      .catch((late: unknown) => logger.error('container was not cleared', { id: container.id, error: late }));
+    throw error;
+  }
+  await stack.disposeAsync();
+}
+
+/** The group that `container` shares with others of the same parent. */
+export function groupOf(container: Container): string {
+  return dirname(container.cgroup);
+}
+
+export function hasStarted(container: Container): boolean {
+  return existsSync(join(container.bundle, 'pid'));
+}
