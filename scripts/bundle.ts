@@ -4,7 +4,7 @@
  */
 import { build } from 'esbuild';
 import type { Plugin } from 'esbuild';
-import { globSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join } from 'node:path';
 
@@ -66,10 +66,15 @@ await build({
   logLevel: 'warning',
 });
 writeFileSync(join(staging, '.stamp'), '');
-// Renames, so that a program that starts meanwhile finds whole files; the stamp comes last.
+// Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
+// workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.
+const DAY_MS = 86_400_000;
+const isChunk = (name: string): boolean => name.startsWith('chunk-');
+const rank = (name: string): number => (isChunk(name) ? 0 : name === '.stamp' ? 2 : 1);
 mkdirSync(out, { recursive: true });
 const made = readdirSync(staging);
-for (const name of made.toSorted((a, b) => Number(a === '.stamp') - Number(b === '.stamp'))) {
-  renameSync(join(staging, name), join(out, name));
+for (const name of made.toSorted((a, b) => rank(a) - rank(b))) renameSync(join(staging, name), join(out, name));
+for (const old of readdirSync(out)) {
+  if (made.includes(old) || (isChunk(old) && Date.now() - statSync(join(out, old)).mtimeMs < DAY_MS)) continue;
+  rmSync(join(out, old), { recursive: true, force: true });
 }
-for (const old of readdirSync(out)) if (!made.includes(old)) rmSync(join(out, old), { recursive: true, force: true });

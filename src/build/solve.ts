@@ -17,6 +17,7 @@ import { GatewaySession } from './gateway-session.ts';
 import type { ActiveRecord } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
+import { finalizeSessionExport, findSessionExporters } from './session-exporters.ts';
 import { statusToWire } from './status-wire.ts';
 
 type LazyResult = BuildResult<LazyRef | undefined>;
@@ -75,12 +76,7 @@ export class Builds {
     checkRequest(request);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const chosen = exportersOf(request);
-    const exporters = chosen.map(({ type, attrs }) => {
-      const exporter = this.#env.exporters.get(type);
-      if (exporter === undefined)
-        throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
-      return exporter.resolve(attrs);
-    });
+    const exporters = chosen.map((wanted) => this.#exporter(wanted));
     const sessions = request.Session === '' ? [] : [request.Session];
     const job = this.#env.solver.newJob(request.Ref, { sessions });
     const abort = new AbortController();
@@ -131,6 +127,13 @@ export class Builds {
     }
   }
 
+  #exporter({ type, attrs }: ChosenExporter): ExporterInstance {
+    const exporter = this.#env.exporters.get(type);
+    if (exporter === undefined)
+      throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
+    return exporter.resolve(attrs);
+  }
+
   #describe(thrown: unknown, signal: AbortSignal, gateway: GatewaySession | undefined): BuildError {
     const error = toBuildError(thrown);
     if (signal.aborted && error.isCanceled) return new BuildError(Code.Canceled, 'context canceled', { cause: error });
@@ -141,7 +144,7 @@ export class Builds {
     request: SolveRequest,
     bridge: Bridge,
     gateway: GatewaySession | undefined,
-    exporters: readonly ExporterInstance[],
+    requested: readonly ExporterInstance[],
     signal: AbortSignal,
   ): Promise<{ response: Map<string, string>; descriptors: NonNullable<ExportOutcome['descriptor']>[] }> {
     const lazy = await this.#result(request, bridge, gateway, signal);
@@ -149,6 +152,12 @@ export class Builds {
       await evaluateAll(lazy, signal);
       const result = await mapResultAsync(lazy, async (ref) => ref?.immutable(signal));
       const { job } = bridge;
+      const { sessions } = this.#env;
+      const exporters = [...requested];
+      if (request.EnableSessionExporter) {
+        const found = await findSessionExporters(sessions, request.Session, result, signal);
+        exporters.push(...found.map((wanted) => this.#exporter(wanted)));
+      }
       const outcomes = await runExports(job, request.Session, exporters, result, signal);
       const response = new Map<string, string>();
       for (const outcome of outcomes) for (const [k, v] of outcome.response) response.set(k, v);
@@ -156,6 +165,7 @@ export class Builds {
       for (const [k, v] of lazy.metadata) {
         if (k.startsWith('frontend.')) response.set(k, Buffer.from(v).toString('utf8'));
       }
+      if (request.EnableSessionExporter) await finalizeSessionExport(sessions, request.Session, response, signal);
       return { response, descriptors: outcomes.map((o) => o.descriptor).filter((d) => d !== undefined) };
     } finally {
       await releaseAll(lazy);

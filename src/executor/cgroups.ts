@@ -1,5 +1,5 @@
 /** Where containers stand in the cgroup tree, and what stays of them there. */
-import { readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { invalidArgument } from '../base/index.ts';
 
@@ -88,6 +88,11 @@ export function killGroup(path: string): boolean {
     }
   }
   return found.length > 0;
+}
+
+/** False where only the runtime can tell where the group is. */
+export function hasGroup(path: string): boolean {
+  return !path.startsWith('/') || directories(path).some((directory) => existsSync(directory));
 }
 
 /** Removes a container's group; `alone`: also those above it that a client named, when they are empty. */

@@ -1,7 +1,7 @@
 /** What a step mounts, made into sources that the runtime can bind. */
 import { closeSync, fstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
-import { invalidArgument, wrapError } from '../base/index.ts';
+import { invalidArgument, notFound, wrapError } from '../base/index.ts';
 import { mount, openInRoot, unmount } from '../host/index.ts';
 import type { Mount } from '../storage/types.ts';
 import type { ExecMount } from './types.ts';
@@ -48,6 +48,8 @@ export function pin(source: string, selector: string, at: string): void {
   try {
     fd = openInRoot(source, selector, O_PATH);
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw notFound(`failed to mount ${JSON.stringify(selector)}: no such file or directory`);
     throw wrapError(error, `failed to mount ${JSON.stringify(selector)}`);
   }
   try {
@@ -78,10 +80,11 @@ export async function prepareMount(
   }
   let source = first.source;
   if (!plain) {
-    source = join(at, 'all');
-    mkdirSync(source, { mode: 0o700 });
-    stack.defer(() => unmount(source));
-    mount(set.mounts.map(hostMount), source);
+    const all = join(at, 'all');
+    mkdirSync(all, { mode: 0o700 });
+    stack.defer(() => unmount(all));
+    mount(set.mounts.map(hostMount), all);
+    source = all;
   }
   if (!whole) {
     const part = join(at, 'part');

@@ -8,6 +8,7 @@ import { forward, stdioOf, wire } from './process-io.ts';
 import type { Container, RunOptions } from './run-container.ts';
 import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
+import { settledWithin } from './settled-within.ts';
 import type { ProcessIo, ProcessMeta } from './types.ts';
 import { resolveUser } from './user.ts';
 
@@ -39,8 +40,7 @@ async function send(file: string, isEnded: () => boolean, signal: NodeJS.Signals
 
 async function killProcess(file: string, child: ChildProcess, isEnded: () => boolean): Promise<void> {
   await send(file, isEnded, 'SIGKILL');
-  await Promise.race([child.exited, sleep(KILL_LIMIT_MS)]);
-  if (!isEnded()) child.kill();
+  if (!(await settledWithin(child.exited, KILL_LIMIT_MS))) child.kill();
 }
 
 async function processSpec(container: Container, meta: ProcessMeta): Promise<unknown> {

@@ -14,13 +14,17 @@ export function stdioOf(io: ProcessIo): [Stdio, Stdio, Stdio] {
 
 async function pump(from: Readable, to: Writable, signal: AbortSignal): Promise<void> {
   const stop = (): void => void from.destroy();
+  const ignore = (): void => {};
+  // Looked at below: without a listener it would end this process.
+  to.on('error', ignore);
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
     for await (const chunk of from) {
-      if (to.write(chunk)) continue;
+      const flowing = to.write(chunk);
       // `drain` never comes from a stream that was closed.
       if (to.destroyed) throw to.errored ?? new Error('output was closed');
+      if (flowing) continue;
       const waiting = new AbortController();
       const options = { signal: AbortSignal.any([signal, waiting.signal]) };
       try {
@@ -33,6 +37,7 @@ async function pump(from: Readable, to: Writable, signal: AbortSignal): Promise<
     if (!signal.aborted) throw error;
   } finally {
     signal.removeEventListener('abort', stop);
+    to.off('error', ignore);
     from.destroy();
   }
 }

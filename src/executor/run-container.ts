@@ -1,9 +1,9 @@
 /** One container from its mounts to its end; whatever happens, nothing of it stays. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
 import { mount, mountPoints, unmount } from '../host/index.ts';
-import { cgroupsPath, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
+import { cgroupsPath, hasGroup, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
 import { checkEnd } from './exit.ts';
 import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
 import type { RuntimeMount } from './exec-mounts.ts';
@@ -14,6 +14,7 @@ import { forward, stdioOf, wire } from './process-io.ts';
 import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
 import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
+import { settledWithin } from './settled-within.ts';
 import { buildSpec } from './spec/index.ts';
 import type { OciSpec } from './spec/index.ts';
 import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
@@ -134,7 +135,7 @@ async function prepare(
   checkRuntimeFolders(rootfs);
   const user = await resolveUser(rootfs, meta.user);
   const bound = await mountAll(container, mounts, stack);
-  const cwd = meta.cwd === '' ? '/' : meta.cwd;
+  const cwd = posix.resolve('/', meta.cwd);
   makeWorkingDirectory(rootfs, cwd, user.uid, user.gid);
 
   container.spec = buildSpec({
@@ -163,15 +164,23 @@ async function prepare(
 async function endExecs(container: Container): Promise<void> {
   if (container.execs.size === 0) return;
   const all = Promise.allSettled(container.execs);
-  await Promise.race([all, sleep(EXEC_GRACE_MS)]);
+  await settledWithin(all, EXEC_GRACE_MS);
   container.gone.abort();
   await all;
 }
 
-async function removeContainer(place: ContainerPlace, container: Container, isAlone: () => boolean): Promise<void> {
-  await place.runtime.remove(container.id);
+async function removeContainer(
+  place: ContainerPlace,
+  container: Container,
+  ended: () => boolean,
+  isAlone: () => boolean,
+): Promise<void> {
+  if (!ended()) await place.runtime.remove(container.id);
   for (let i = 0; i < 20 && killGroup(container.cgroup); i++) await sleep(20);
   removeGroup(container.cgroup, isAlone());
+  if (ended() && (hasGroup(container.cgroup) || !place.runtime.forget(container.id))) {
+    await place.runtime.remove(container.id);
+  }
 }
 
 async function runPrepared(
@@ -189,7 +198,8 @@ async function runPrepared(
   throwIfAborted(signal);
   const args = ['run', '--bundle', bundle, '--keep', '--pid-file', join(bundle, 'pid'), id];
   const child = await place.runtime.start(log, args, stdioOf(io));
-  stack.defer(() => removeContainer(place, container, isAlone));
+  let ended = false;
+  stack.defer(() => removeContainer(place, container, () => ended, isAlone));
   options.onStarted?.();
   const wired = wire(child, io, signal);
   let killing: Promise<void> | undefined;
@@ -206,6 +216,8 @@ async function runPrepared(
   try {
     const exit = await child.exited;
     await killing;
+    // Killed, or gone wrong: the runtime itself clears up.
+    ended = exit.code !== null && !signal.aborted;
     await endExecs(container);
     await wired.output;
     const outOfMemory = exit.code !== 0 && wasOutOfMemory(container.cgroup);

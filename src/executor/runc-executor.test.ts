@@ -170,7 +170,7 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
       },
       { root },
     );
-    assert.match(text, /^hello\n\/work\/deep\nuid=1000\(ann\) gid=1001\(ann\) groups=.*2000\(extra\)\n/);
+    assert.match(text, /hello\n\/work\/deep\nuid=1000\(ann\) gid=1001\(ann\) groups=.*2000\(extra\)\n/);
     assert.match(text, /late/);
     assert.match(text, /1000:1001/);
     assert.equal(lstatSync(join(root, 'work')).uid, 1000);
@@ -211,16 +211,24 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     mkdirSync(join(data, 'sub'), { recursive: true });
     writeFileSync(join(data, 'sub/file'), 'inside');
     symlinkSync('/sub', join(data, 'link'));
+    const source = { type: 'overlay', source: 'overlay', options: [`lowerdir=${data}:${root}`] };
+    const overlay: ExecMount['source'] = {
+      // oxlint-disable-next-line require-await
+      mounts: async () => (held++, { mounts: [source], release: async () => void held-- }),
+    };
     const mounts = [
       mountOf(data, { dest: '/data' }),
       mountOf(data, { dest: '/part', selector: 'link', readonly: true }),
       mountOf(data, { dest: '/one', selector: '/sub/file', readonly: true }),
+      mountOf(data, { source: overlay, dest: '/over', selector: 'sub', readonly: true }),
     ];
     const text = await run(
-      { args: sh('busybox cat /part/file /one; echo new > /data/made; echo no > /part/made || echo refused') },
+      {
+        args: sh('busybox cat /part/file /one /over/file; echo new > /data/made; echo no > /part/made || echo refused'),
+      },
       { root, mounts },
     );
-    assert.match(text, /^insideinside/);
+    assert.match(text, /^insideinsideinside/);
     assert.match(text, /refused/);
     assert.equal(readFileSync(join(data, 'made'), 'utf8'), 'new\n');
     assert.ok(!existsSync(join(root, 'data')) && !existsSync(join(root, 'part')) && !existsSync(join(root, 'one')));

@@ -1,10 +1,11 @@
 /** The command line of runc. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { BuildError, Code, sleep } from '../base/index.ts';
+import { basename, delimiter, join } from 'node:path';
+import { BuildError, Code } from '../base/index.ts';
 import { spawnProcess } from '../host/index.ts';
 import type { ChildProcess, SpawnRequest } from '../host/index.ts';
+import { settledWithin } from './settled-within.ts';
 
 const CANDIDATES = ['buildkit-runc', 'runc'];
 const MAX_LOG = 64 << 10;
@@ -72,18 +73,25 @@ export class Runtime {
 
   /** Kills until `child`, the call that runs the container, has ended; at last that call itself. */
   async killContainer(id: string, child: ChildProcess): Promise<void> {
-    let ended = false;
-    const exited = child.exited.then(() => void (ended = true));
     const until = Date.now() + KILL_LIMIT_MS;
     for (;;) {
       // It fails while the container is not there yet.
       await this.call('kill', id, 'KILL').catch(() => false);
-      await Promise.race([exited, sleep(KILL_PAUSE_MS)]);
-      if (ended) return;
+      if (await settledWithin(child.exited, KILL_PAUSE_MS)) return;
       if (Date.now() > until) break;
     }
     child.kill();
-    await exited;
+    await child.exited;
+  }
+
+  /**
+   * Drops what the runtime keeps of a container that has ended and whose groups are gone already: as `delete` does, without
+   * another process. False where that is not known to be enough.
+   */
+  forget(id: string): boolean {
+    if (!basename(this.#find()).endsWith('runc')) return false;
+    rmSync(join(this.stateRoot, id), { recursive: true, force: true });
+    return true;
   }
 
   async remove(id: string): Promise<void> {
