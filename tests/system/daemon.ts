@@ -25,24 +25,26 @@ export interface UsageEntry {
 export class Daemon {
   readonly root: string;
   readonly address: string;
+  readonly #flags: readonly string[];
   #running: Running;
 
-  private constructor(folder: string, running: Running) {
+  private constructor(folder: string, flags: readonly string[]) {
     this.root = join(folder, 'root');
     this.address = `unix://${join(folder, 'sock')}`;
-    this.#running = running;
+    this.#flags = flags;
+    this.#running = this.#launch(folder);
   }
 
   /** Starts one whose state is below `folder`; resolves when it answers. */
-  static async start(folder: string): Promise<Daemon> {
-    const daemon = new Daemon(folder, Daemon.#launch(folder));
+  static async start(folder: string, ...flags: string[]): Promise<Daemon> {
+    const daemon = new Daemon(folder, flags);
     await daemon.#answers();
     return daemon;
   }
 
-  static #launch(folder: string): Running {
+  #launch(folder: string): Running {
     const args = ['--root', join(folder, 'root'), '--addr', `unix://${join(folder, 'sock')}`];
-    args.push('--config', join(folder, 'buildkitd.toml'));
+    args.push('--config', join(folder, 'buildkitd.toml'), ...this.#flags);
     return new Running(join(project, 'bin/buildkitd'), args, { timeoutMs: 280_000, env });
   }
 
@@ -92,7 +94,7 @@ export class Daemon {
 
   /** Starts it again on the same root, after kill(). */
   async restart(): Promise<void> {
-    this.#running = Daemon.#launch(join(this.root, '..'));
+    this.#running = this.#launch(join(this.root, '..'));
     await this.#answers();
   }
 

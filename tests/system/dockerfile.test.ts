@@ -1,6 +1,7 @@
 /** What Dockerfiles and options of a build can ask for, each run for real. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from './daemon.ts';
@@ -98,6 +99,23 @@ COPY --from=run /result /
       file: 'content\n',
     });
     assert.equal(read(out, 'result'), 'content\ntool\n1\n');
+  });
+
+  void test('an agent of the client is there for the step that asks for it', async () => {
+    const socket = join(scratch.folder, 'agent');
+    const agent = createServer().listen(socket);
+    try {
+      const Dockerfile = `FROM busybox AS run
+RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo there > /agent
+RUN test -z "$SSH_AUTH_SOCK" && echo gone >> /agent
+FROM scratch
+COPY --from=run /agent /
+`;
+      const { out } = await build({ Dockerfile }, '--ssh', `default=${socket}`);
+      assert.equal(read(out, 'agent'), 'there\ngone\n');
+    } finally {
+      agent.close();
+    }
   });
 
   void test('a step sees itself alone: processes, host name, network when asked', async () => {

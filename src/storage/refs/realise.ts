@@ -5,6 +5,7 @@ import {
   noProgress,
   notFound,
   nowNs,
+  randomId,
   Semaphore,
   SharedCalls,
 } from '../../base/index.ts';
@@ -221,7 +222,7 @@ export class Realiser {
     const progress = context.progress ?? noProgress;
     const status = { id: blob.digest, total: blob.size, started: nowNs() };
     progress.status({ ...status, current: 0 });
-    const writer = await content.writer(`lazy-${record.id}-${blob.digest}`);
+    const writer = await content.writer(`lazy-${randomId()}-${blob.digest}`);
     try {
       const reader = await provider.reader(blob, context.signal);
       try {
