@@ -1,6 +1,15 @@
 /** What one build may do: solve definitions and frontends, ask for metadata of sources, warn. */
 import { createHash } from 'node:crypto';
-import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
+import {
+  BuildError,
+  Code,
+  invalidArgument,
+  jsonDetail,
+  notFound,
+  toBuildError,
+  unimplemented,
+  wrapError,
+} from '../base/index.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type {
   Frontend,
@@ -90,8 +99,17 @@ export class Bridge {
     depth: number,
   ): Promise<BuildResult<LazyRef | undefined>> {
     const opts = request.frontendOpt ?? new Map<string, string>();
+    if (name === 'gateway.v0' && isBuiltin(opts)) {
+      const { frontendOpt: _, ...rest } = request;
+      const own = new Map([...opts].filter(([key]) => key !== 'source'));
+      return await this.#solveFrontend('dockerfile.v0', { ...rest, frontendOpt: own }, depth);
+    }
     const frontend = this.env.frontends.get(name);
-    if (frontend === undefined) throw notFound(`invalid frontend: ${name}`);
+    if (frontend === undefined) {
+      if (name === 'gateway.v0')
+        throw unimplemented('frontends in images (gateway.v0) are not supported by this daemon yet');
+      throw notFound(`invalid frontend: ${name}`);
+    }
     try {
       return await this.#runFrontend(this, frontend, request, depth);
     } catch (error) {
@@ -160,6 +178,12 @@ export class Bridge {
       ranges: options.ranges,
     });
   }
+}
+
+/** An image frontend that names the daemon's own, and is not a context of the client (upstream: llbsolver/solver.go). */
+function isBuiltin(opts: ReadonlyMap<string, string>): boolean {
+  if (opts.get('source') !== 'dockerfile.v0') return false;
+  return ![...opts.keys()].some((k) => k === 'context:dockerfile.v0' || k.startsWith('context:dockerfile.v0::'));
 }
 
 export function textDigest(text: string): string {

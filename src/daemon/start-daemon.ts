@@ -17,7 +17,7 @@ import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
 import { linuxKernel, lockFile, space } from '../host/index.ts';
 import { normalizePlatform, parsePlatform } from '../oci/index.ts';
-import { createOpResolver, SourceSet } from '../ops/index.ts';
+import { createOpResolver, dropCacheMounts, SourceSet } from '../ops/index.ts';
 import { createRegistry } from '../registry/index.ts';
 import { createServer } from '../rpc/index.ts';
 import { SessionRegistry } from '../session/index.ts';
@@ -26,7 +26,7 @@ import { createMetaResolver, createReopenProvider, createSessionAuth, createSour
 import type { ImageDeps } from '../sources/index.ts';
 import { openKeyStore } from '../storage/keys/index.ts';
 import { openStorage } from '../storage/index.ts';
-import type { PruneOptions, Storage } from '../storage/index.ts';
+import type { PruneOptions } from '../storage/index.ts';
 import { createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
@@ -87,17 +87,6 @@ function gcPolicies(oci: OciWorkerConfig, root: string): readonly PruneOptions[]
     },
     total,
   );
-}
-
-function dropCacheMounts(storage: Storage): BuildEnvironment['dropCacheMounts'] {
-  return async (ids) => {
-    for (const id of ids.keys()) {
-      for (const metadata of await storage.accessor.search(`cache-dir:${id}`)) {
-        await metadata.set('cache-dir', undefined);
-        await metadata.setRetain(false);
-      }
-    }
-  };
 }
 
 /**
@@ -190,7 +179,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
     history,
     entitlements: new Set(config.entitlements.map(parseEntitlement)),
-    dropCacheMounts: dropCacheMounts(storage),
+    dropCacheMounts: (ids) => dropCacheMounts(accessor, ids.keys()),
   };
   const collector = new Collector(storage, worker.gcPolicy);
   stack.defer(() => collector.close());

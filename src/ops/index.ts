@@ -16,6 +16,7 @@ import { createDiffOp, createMergeOp, createPassthroughOp } from './merge-diff.t
 import { createSourceOp } from './source.ts';
 import type { SourceSet } from './source.ts';
 
+export { dropCacheMounts } from './exec/index.ts';
 export { RefResult, refOf } from './ref-result.ts';
 export { SourceSet } from './source.ts';
 export type { NestedBuild } from './build.ts';

@@ -7,6 +7,8 @@ import { CacheSharingOpt } from '../../proto/ops.pb.ts';
 import type { CacheAccessor, ImmutableRef, MutableRef } from '../../storage/types.ts';
 
 const NOTE = 'cache-dir';
+/** With the mount's id alone, so that all directories of an id can be found whatever they are based on. */
+const ID_NOTE = 'cache-dir-id';
 const POLL_MS = 100;
 
 /** A cache directory of one step; others may have it at the same time where it is shared. */
@@ -100,6 +102,7 @@ export class CacheMounts {
       retain: true,
     });
     try {
+      await ref.metadata.set(ID_NOTE, request.id, `${ID_NOTE}:${request.id}`);
       await ref.metadata.set(NOTE, key, `${NOTE}:${key}`);
     } catch (error) {
       // Nobody would find it again.
@@ -108,6 +111,17 @@ export class CacheMounts {
       throw error;
     }
     return ref;
+  }
+}
+
+/** The next step that mounts one of these ids finds an empty directory; who has one now keeps it. */
+export async function dropCacheMounts(accessor: CacheAccessor, ids: Iterable<string>): Promise<void> {
+  for (const id of ids) {
+    for (const record of await accessor.search(`${ID_NOTE}:${id}`)) {
+      await record.set(NOTE, undefined);
+      await record.set(ID_NOTE, undefined);
+      await record.setRetain(false);
+    }
   }
 }
 

@@ -16,6 +16,8 @@ import { linuxResources, processMeta } from './process-meta.ts';
 import { commitOutputs, runProcess } from './run.ts';
 import { secretEnvironment } from './secrets.ts';
 
+export { dropCacheMounts } from './cache-mounts.ts';
+
 export interface ExecOpDeps {
   readonly accessor: CacheAccessor;
   readonly hasher: ContentHasher;
