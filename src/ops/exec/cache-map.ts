@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { invalidArgument, wrapError } from '../../base/index.ts';
+import { invalidArgument } from '../../base/index.ts';
 import { goJson } from '../../oci/index.ts';
 import type { Platform } from '../../oci/types.ts';
 import { MountContentCache, MountType } from '../../proto/ops.pb.ts';
@@ -9,6 +9,7 @@ import type { ContentHasher } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
 import { refOf } from '../ref-result.ts';
 import { execJson } from './exec-json.ts';
+import { checksumError } from '../checksum-error.ts';
 
 interface InputUse {
   selectors: string[];
@@ -58,7 +59,7 @@ export function execCacheMap(hasher: ContentHasher, op: ExecOp, platform: Platfo
                 try {
                   digests.push(await hasher.checksum(ref, path, { followLinks: path !== '/' }, context));
                 } catch (error) {
-                  throw wrapError(error, `failed to calculate checksum of ref ${ref?.id ?? ''}`);
+                  throw checksumError(error, ref);
                 }
               }
               return sha256(digests.join('\0'));

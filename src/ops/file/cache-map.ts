@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { invalidArgument, wrapError } from '../../base/index.ts';
+import { invalidArgument } from '../../base/index.ts';
 import { hasWildcards } from '../../files/index.ts';
 import type { ChownOpt, FileAction } from '../../proto/ops.pb.ts';
 import type { CacheMap, CacheMapDep, JobContext, Result } from '../../solver/types.ts';
@@ -7,6 +7,7 @@ import type { ContentHasher, ContentSelector } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
 import { refOf } from '../ref-result.ts';
 import { actionJson } from './action-json.ts';
+import { checksumError } from '../checksum-error.ts';
 
 const NONE = -1n;
 
@@ -157,7 +158,7 @@ function contentDigest(hasher: ContentHasher, selectors: readonly ContentSelecto
       try {
         digests.push(await hasher.checksum(ref, clean, selector, context));
       } catch (error) {
-        throw wrapError(error, `failed to calculate checksum of ref ${ref?.id ?? ''}`);
+        throw checksumError(error, ref);
       }
     }
     return sha256(digests.join('\0'));
