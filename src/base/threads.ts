@@ -187,7 +187,12 @@ export class ThreadPool {
     else if (thread.jobs.size === 0) {
       // An idle thread must not keep the process alive, nor its 12 MB for long.
       thread.worker.unref();
-      thread.idleTimer = setTimeout(() => void thread.worker.terminate(), this.#idleMs);
+      thread.idleTimer = setTimeout(() => {
+        // Out of the list first: it ends later than it is told to, and no job may be given to it meanwhile.
+        const at = this.#threads.indexOf(thread);
+        if (at >= 0) this.#threads.splice(at, 1);
+        void thread.worker.terminate();
+      }, this.#idleMs);
       thread.idleTimer.unref();
     }
   }

@@ -1,5 +1,6 @@
 /** The promise of a definition's result: nothing runs until somebody asks, and then once for everybody. */
 import { BuildError, jsonDetail, toBuildError, canceled } from '../base/index.ts';
+import { sourceInfoJson } from '../llb/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
 import type { CachedResult } from '../solver/index.ts';
 import { refOf } from '../ops/index.ts';
@@ -84,29 +85,12 @@ function withSources(error: BuildError, definition: Definition): BuildError {
     if (info === undefined) continue;
     result = result.withDetail(
       jsonDetail('errdefs.Source', {
-        info: {
-          filename: info.filename || undefined,
-          data: info.data.length === 0 ? undefined : Buffer.from(info.data).toString('base64'),
-          definition: info.definition && definitionJson(info.definition),
-          language: info.language || undefined,
-        },
+        info: sourceInfoJson(info),
         ranges: location.ranges.map((r) => ({ start: position(r.start), end: position(r.end) })),
       }),
     );
   }
   return result;
-}
-
-/** As Go's encoding/json writes pb.Definition; clients read it to load the source again. */
-function definitionJson(definition: Definition): object {
-  const metadata = [...definition.metadata].map(([digest, m]) => [
-    digest,
-    { description: Object.fromEntries(m.description), caps: Object.fromEntries(m.caps) },
-  ]);
-  return {
-    def: definition.def.map((op) => Buffer.from(op).toString('base64')),
-    metadata: Object.fromEntries(metadata),
-  };
 }
 
 function position(p: { line: number; character: number } | undefined): object | undefined {

@@ -228,7 +228,8 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
       },
       { root, mounts },
     );
-    assert.match(text, /^insideinsideinside/);
+    // Both streams end in one text: which is first is not said.
+    assert.match(text, /insideinsideinside/);
     assert.match(text, /refused/);
     assert.equal(readFileSync(join(data, 'made'), 'utf8'), 'new\n');
     assert.ok(!existsSync(join(root, 'data')) && !existsSync(join(root, 'part')) && !existsSync(join(root, 'one')));

@@ -38,3 +38,4 @@ export type {
 export { parseGitUrl } from './git-url.ts';
 export type { GitUrl } from './git-url.ts';
 export { splitShell } from './shell-words.ts';
+export { sourceInfoJson } from './source-json.ts';

@@ -323,8 +323,11 @@ void test('errors carry the lines they are about', async () => {
     const error = (await build(text, opts).catch((e: unknown) => e)) as BuildError;
     assert.ok(error instanceof BuildError, `${text}: ${String(error)}`);
     assert.equal(error.message, message, text);
-    const source = error.findDetail('errdefs.Source') as { ranges: { start: { line: number } }[] } | undefined;
+    const source = error.findDetail('errdefs.Source') as
+      | { info: { definition?: { def: string[] } }; ranges: { start: { line: number } }[] }
+      | undefined;
     if (line !== undefined) assert.equal(source?.ranges[0]?.start.line, line, text);
+    if (line !== undefined) assert.ok((source?.info.definition?.def.length ?? 0) > 0, text);
   }
 });
 

@@ -1,5 +1,6 @@
 /** One build: options checked, the Dockerfile read, each platform lowered and handed over to be solved. */
 import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError } from '../../base/index.ts';
+import { sourceInfoJson } from '../../llb/index.ts';
 import type { SourceMap } from '../../llb/index.ts';
 import { defaultPlatform, formatPlatform, goJsonBytes, normalizePlatform } from '../../oci/index.ts';
 import type { Platform } from '../../oci/index.ts';
@@ -37,7 +38,7 @@ function checkCapabilities(wanted: string): void {
 function withSource(error: BuildError, map: SourceMap, ranges: readonly LineRange[]): BuildError {
   return error.withDetail(
     jsonDetail('errdefs.Source', {
-      info: { filename: map.filename, data: Buffer.from(map.data).toString('base64'), language: map.language },
+      info: sourceInfoJson(map),
       ranges: ranges.map((r) => ({ start: { line: r.start }, end: { line: r.end } })),
     }),
   );
