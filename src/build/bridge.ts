@@ -20,7 +20,9 @@ import type {
 } from '../frontends/types.ts';
 import { defaultPlatform, formatPlatform } from '../oci/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
-import type { CachedResult, Job } from '../solver/index.ts';
+import { createLazyCache, resolveImporter } from '../remotecache/index.ts';
+import type { CacheEntry } from '../remotecache/index.ts';
+import type { CachedResult, CacheManager, Job } from '../solver/index.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { LazyRef } from './lazy-ref.ts';
@@ -54,6 +56,8 @@ export class Bridge {
   readonly signal: AbortSignal;
   readonly #entitlements: ReadonlySet<Entitlement>;
   readonly #runFrontend: RunFrontend;
+  /** Imported caches by id: each is read once a build. */
+  readonly #caches = new Map<string, CacheManager>();
 
   constructor(env: BuildEnvironment, options: BridgeOptions) {
     this.env = env;
@@ -75,7 +79,7 @@ export class Bridge {
     if (depth > MAX_FRONTEND_DEPTH) throw new BuildError(Code.ResourceExhausted, 'frontends are nested too deeply');
     let result: BuildResult<LazyRef | undefined>;
     if (hasDefinition) {
-      const ref = new LazyRef(definition, (d, signal) => this.build(d, signal));
+      const ref = new LazyRef(definition, (d, signal) => this.build(d, signal, request.cacheImports));
       result = { ref, metadata: new Map() };
     } else if (frontend !== '') {
       result = await this.#solveFrontend(frontend, request, depth);
@@ -121,15 +125,42 @@ export class Bridge {
   }
 
   /** Loads and builds; the result is the caller's. */
-  async build(definition: Definition, signal: AbortSignal): Promise<CachedResult> {
+  async build(
+    definition: Definition,
+    signal: AbortSignal,
+    cacheImports: readonly CacheEntry[] = [],
+  ): Promise<CachedResult> {
+    const cacheSources = cacheImports.map((entry) => this.#importedCache(entry));
     let loaded: Awaited<ReturnType<typeof loadDefinition>>;
     try {
-      loaded = await loadDefinition(definition, { sources: this.env.sources, entitlements: this.#entitlements });
+      loaded = await loadDefinition(definition, {
+        sources: this.env.sources,
+        entitlements: this.#entitlements,
+        cacheSources,
+      });
     } catch (error) {
       throw wrapError(error, 'failed to load LLB');
     }
     if (loaded.prunedCacheMounts.size > 0) await this.env.dropCacheMounts(loaded.prunedCacheMounts);
     return this.job.build(loaded.edge, signal);
+  }
+
+  #importedCache(entry: CacheEntry): CacheManager {
+    const { env, job, sessionId, signal } = this;
+    const importer = resolveImporter(env.remoteCache, entry);
+    let cache = this.#caches.get(importer.id);
+    if (cache === undefined) {
+      const name = `importing cache manifest from ${importer.id}`;
+      cache = createLazyCache(importer.id, () =>
+        job.step(
+          { digest: textDigest(name), name },
+          (context) => importer.open({ signal: context.signal, progress: context.progress, sessionId }),
+          signal,
+        ),
+      );
+      this.#caches.set(importer.id, cache);
+    }
+    return cache;
   }
 
   async resolveImageConfig(

@@ -5,6 +5,7 @@ import type { Frontend } from '../frontends/types.ts';
 import type { Platform } from '../oci/index.ts';
 import type { SourceSet } from '../ops/index.ts';
 import type { SessionManager } from '../session/types.ts';
+import type { RemoteCacheDeps, ResultMaker } from '../remotecache/index.ts';
 import type { JobContext, Solver } from '../solver/index.ts';
 import type { CacheAccessor } from '../storage/types.ts';
 import type { ResolveImageOptions, SourceMeta } from '../frontends/types.ts';
@@ -44,6 +45,7 @@ export interface BuildEnvironment {
   readonly metaResolver: SourceMetaResolver;
   readonly exporters: ReadonlyMap<string, Exporter>;
   readonly frontends: ReadonlyMap<string, Frontend>;
+  readonly remoteCache: RemoteCacheDeps & ResultMaker;
   readonly history: History;
   readonly entitlements: ReadonlySet<Entitlement>;
   /** Forgets the index of cache mounts of these ids, so that the next step finds them empty. */

@@ -2,11 +2,13 @@
  * The life of one Solve: job, bridge, frontend, evaluation, exports, history. Whatever happens, the job is discarded, refs
  * are released and the history record is finished.
  */
-import { BuildError, Code, invalidArgument, logger, randomId, toBuildError } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, logger, nowNs, randomId, toBuildError } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type { SolveRequest } from '../proto/control.pb.ts';
-import type { Job } from '../solver/index.ts';
+import { compressionOfAttrs, inlineCacheOf, resolveExports } from '../remotecache/index.ts';
+import type { CacheExporter, ResolvedExports } from '../remotecache/index.ts';
+import type { CachedResult, Job } from '../solver/index.ts';
 import type { ImmutableRef } from '../storage/index.ts';
 import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
 import { grantEntitlements } from './entitlements.ts';
@@ -48,18 +50,6 @@ function checkRequest(request: SolveRequest): void {
     const hint = version > 30n ? '; a newer daemon is needed' : '';
     throw invalidArgument(`unsupported compatibility version ${version}${hint}`);
   }
-  for (const entry of request.Cache?.Exports ?? []) {
-    if (entry.Attrs.get('ignore-error') === 'true') continue;
-    if (!['inline', 'registry', 'local', 'gha', 's3', 'azblob'].includes(entry.Type)) {
-      throw invalidArgument(`unknown cache exporter: ${JSON.stringify(entry.Type)}`);
-    }
-    throw new BuildError(
-      Code.Unimplemented,
-      `cache exporter ${JSON.stringify(entry.Type)} is not supported by this daemon yet`,
-    );
-  }
-  if ((request.Cache?.Imports.length ?? 0) > 0)
-    logger.warn('cache imports are not supported yet and were left out', { ref: request.Ref });
 }
 
 export class Builds {
@@ -77,6 +67,10 @@ export class Builds {
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const chosen = exportersOf(request);
     const exporters = chosen.map((wanted) => this.#exporter(wanted));
+    const caches = resolveExports(
+      this.#env.remoteCache,
+      (request.Cache?.Exports ?? []).map((e) => ({ type: e.Type, attrs: e.Attrs })),
+    );
     const sessions = request.Session === '' ? [] : [request.Session];
     const job = this.#env.solver.newJob(request.Ref, { sessions });
     const abort = new AbortController();
@@ -105,7 +99,7 @@ export class Builds {
         });
         logging = followStatus(job, record);
       }
-      const { response, descriptors } = await this.#run(request, bridge, gateway, exporters, whole);
+      const { response, descriptors } = await this.#run(request, bridge, gateway, { exporters, caches }, whole);
       job.closeProgress();
       await logging;
       await record?.finish({ response, ...(descriptors.length > 0 ? { results: new Map([['', descriptors]]) } : {}) });
@@ -144,7 +138,7 @@ export class Builds {
     request: SolveRequest,
     bridge: Bridge,
     gateway: GatewaySession | undefined,
-    requested: readonly ExporterInstance[],
+    requested: { readonly exporters: readonly ExporterInstance[]; readonly caches: ResolvedExports },
     signal: AbortSignal,
   ): Promise<{ response: Map<string, string>; descriptors: NonNullable<ExportOutcome['descriptor']>[] }> {
     const lazy = await this.#result(request, bridge, gateway, signal);
@@ -153,15 +147,24 @@ export class Builds {
       const result = await mapResultAsync(lazy, async (ref) => ref?.immutable(signal));
       const { job } = bridge;
       const { sessions } = this.#env;
-      const exporters = [...requested];
+      const exporters = [...requested.exporters];
+      const { caches } = requested;
       if (request.EnableSessionExporter) {
         const found = await findSessionExporters(sessions, request.Session, result, signal);
         exporters.push(...found.map((wanted) => this.#exporter(wanted)));
       }
-      const outcomes = await runExports(job, request.Session, exporters, result, signal);
+      const cached = await cachedResults(lazy, signal);
+      const inline = caches.inline ? cached : undefined;
+      const outcomes = await runExports(job, request.Session, exporters, result, signal, inline);
       const response = new Map<string, string>();
       for (const outcome of outcomes) for (const [k, v] of outcome.response) response.set(k, v);
-      await finalizeExports(job, request.Session, exporters, outcomes, signal);
+      const [finalized, written] = await Promise.allSettled([
+        finalizeExports(job, request.Session, exporters, outcomes, signal),
+        exportCaches(job, request.Session, caches.exporters, [...cached.values()], signal),
+      ]);
+      if (finalized.status === 'rejected') throw finalized.reason;
+      if (written.status === 'rejected') throw written.reason;
+      for (const [k, v] of written.value) response.set(k, v);
       for (const [k, v] of lazy.metadata) {
         if (k.startsWith('frontend.')) response.set(k, Buffer.from(v).toString('utf8'));
       }
@@ -192,6 +195,7 @@ export class Builds {
       frontend: request.Frontend,
       frontendOpt: request.FrontendAttrs,
       frontendInputs: request.FrontendInputs,
+      cacheImports: (request.Cache?.Imports ?? []).map((c) => ({ type: c.Type, attrs: c.Attrs })),
     });
   }
 }
@@ -199,6 +203,40 @@ export class Builds {
 async function evaluateAll(result: LazyResult, signal: AbortSignal): Promise<void> {
   const settled = await Promise.allSettled(refsOf(result).map((ref) => ref.result(signal)));
   for (const one of settled) if (one.status === 'rejected') throw one.reason;
+}
+
+/** Refs with the keys that they were found by. */
+type CachedRefs = ReadonlyMap<ImmutableRef, CachedResult>;
+
+async function cachedResults(result: LazyResult, signal: AbortSignal): Promise<CachedRefs> {
+  const found = new Map<ImmutableRef, CachedResult>();
+  for (const lazy of refsOf(result)) {
+    const ref = await lazy.immutable(signal);
+    if (ref !== undefined) found.set(ref, await lazy.result(signal));
+  }
+  return found;
+}
+
+/** What the images of that exporter carry of the cache. */
+function inlineCacheFor(
+  exporter: ExporterInstance,
+  cached: CachedRefs,
+  context: ExportContext,
+): NonNullable<ExportContext['inlineCache']> {
+  const { signal, progress, sessionId } = context;
+  const storage = { signal, progress, sessions: () => (sessionId === '' ? [] : [sessionId]) };
+  return async (ref) => {
+    const result = cached.get(ref);
+    if (result === undefined) return undefined;
+    const id = 'preparing layers for inline cache';
+    const started = nowNs();
+    progress.status({ id, started });
+    try {
+      return await inlineCacheOf(result, compressionOfAttrs(exporter.attrs), storage);
+    } finally {
+      progress.status({ id, started, completed: nowNs() });
+    }
+  };
 }
 
 /** Digest of an exporter's vertex (upstream: solver/llbsolver/export.go). */
@@ -212,11 +250,16 @@ async function runExports(
   exporters: readonly ExporterInstance[],
   result: BuildResult<ImmutableRef | undefined>,
   signal: AbortSignal,
+  cached: CachedRefs | undefined,
 ): Promise<ExportOutcome[]> {
   const running = exporters.map((exporter, index) =>
     job.step(
       { digest: exporterVertex(sessionId === '' ? randomId() : sessionId, index), name: exporter.name },
-      (context) => exporter.export(result, exportContext(context, sessionId, index)),
+      (stepContext) => {
+        const context = exportContext(stepContext, sessionId, index);
+        const inline = cached === undefined ? {} : { inlineCache: inlineCacheFor(exporter, cached, context) };
+        return exporter.export(result, { ...context, ...inline });
+      },
       signal,
     ),
   );
@@ -225,6 +268,34 @@ async function runExports(
     if (one.status === 'rejected') throw one.reason;
     return one.value;
   });
+}
+
+async function exportCaches(
+  job: Job,
+  sessionId: string,
+  exporters: readonly CacheExporter[],
+  results: readonly CachedResult[],
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const running = exporters.map(async (exporter, index) => {
+    const digest = textDigest(`${sessionId}-cache-${index}`);
+    try {
+      return await job.step(
+        { digest, name: exporter.name },
+        ({ signal: stepSignal, progress }) => exporter.export(results, { signal: stepSignal, progress, sessionId }),
+        signal,
+      );
+    } catch (error) {
+      if (!exporter.ignoreError || signal.aborted) throw error;
+      return new Map<string, string>();
+    }
+  });
+  const response = new Map<string, string>();
+  for (const one of await Promise.allSettled(running)) {
+    if (one.status === 'rejected') throw one.reason;
+    for (const [k, v] of one.value) response.set(k, v);
+  }
+  return response;
 }
 
 async function finalizeExports(

@@ -17,7 +17,7 @@ import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
 import { linuxKernel, lockFile, space } from '../host/index.ts';
 import { normalizePlatform, parsePlatform } from '../oci/index.ts';
-import { createOpResolver, dropCacheMounts, SourceSet } from '../ops/index.ts';
+import { createOpResolver, dropCacheMounts, RefResult, SourceSet } from '../ops/index.ts';
 import { createRegistry } from '../registry/index.ts';
 import { createServer } from '../rpc/index.ts';
 import { SessionRegistry } from '../session/index.ts';
@@ -177,6 +177,13 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     metaResolver: createMetaResolver(deps),
     exporters: createExporters({ ...deps, auth: (id) => createSessionAuth(sessions, () => [id]) }),
     frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
+    remoteCache: {
+      registry,
+      sessions,
+      accessor,
+      auth: (group, signal) => createSessionAuth(sessions, group, signal),
+      makeResult: (ref) => new RefResult(worker.id, ref),
+    },
     history,
     entitlements: new Set(config.entitlements.map(parseEntitlement)),
     dropCacheMounts: (ids) => dropCacheMounts(accessor, ids.keys()),

@@ -1,0 +1,131 @@
+/** Writes a cache: its layers, its config, and a manifest that names them all. */
+import { BuildError, Code, logger, mapConcurrent, nowNs, wrapError } from '../base/index.ts';
+import type { StepProgress } from '../base/index.ts';
+import { digestOf, goJson, goJsonBytes, MediaType, toDockerMediaType, toOciMediaType } from '../oci/index.ts';
+import type { GoJsonValue } from '../oci/index.ts';
+import type { Compression, Descriptor } from '../oci/types.ts';
+import type { CachedResult } from '../solver/index.ts';
+import type { ManifestForm } from './attrs.ts';
+import { collectRecords } from './collect.ts';
+import { CACHE_CONFIG_TYPE, configOf, encodeConfig } from './config.ts';
+import type { ConfigBlob } from './config.ts';
+import { bytesProvider } from './places.ts';
+import type { CacheSink } from './places.ts';
+import { RecordGraph } from './record-graph.ts';
+import type { CacheContext } from './types.ts';
+
+export interface CacheExport {
+  readonly mode: 'min' | 'max';
+  readonly compression: Compression;
+  readonly form: ManifestForm;
+  open(context: CacheContext): Promise<CacheSink>;
+}
+
+/** Blobs on their way at a time, as upstream's limit for one registry. */
+const TRANSFERS = 4;
+
+async function line<T>(progress: StepProgress, id: string, work: () => Promise<T>): Promise<T> {
+  const started = nowNs();
+  progress.status({ id, started });
+  try {
+    return await work();
+  } finally {
+    progress.status({ id, started, completed: nowNs() });
+  }
+}
+
+function describe(mediaType: string, bytes: Uint8Array): Descriptor {
+  return { mediaType, digest: digestOf(bytes), size: bytes.length };
+}
+
+function descriptorJson({ mediaType, digest, size, annotations }: Descriptor): GoJsonValue {
+  const notes = Object.entries(annotations ?? {});
+  return { mediaType, digest: digest as string, size, annotations: notes.length === 0 ? undefined : new Map(notes) };
+}
+
+/** Upstream: cache/remotecache/export.go ExportableCache. */
+export function cacheManifest(
+  form: ManifestForm,
+  layers: readonly Descriptor[],
+  config: Descriptor,
+): { descriptor: Descriptor; bytes: Uint8Array } {
+  const converted = layers.map((layer) => ({
+    ...layer,
+    mediaType: form.ociTypes ? toOciMediaType(layer.mediaType) : toDockerMediaType(layer.mediaType),
+  }));
+  const indexType = form.ociTypes ? MediaType.ociIndex : MediaType.dockerIndex;
+  const mediaType = form.imageManifest ? MediaType.ociManifest : indexType;
+  const bytes = goJsonBytes({
+    schemaVersion: 2,
+    mediaType,
+    ...(form.imageManifest
+      ? { config: descriptorJson(config), layers: converted.map(descriptorJson) }
+      : { manifests: [...converted, config].map(descriptorJson) }),
+  });
+  return { descriptor: describe(mediaType, bytes), bytes };
+}
+
+async function wrapped<T>(context: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw wrapError(error, context);
+  }
+}
+
+async function send(graph: RecordGraph, options: CacheExport, context: CacheContext): Promise<Map<string, string>> {
+  const { progress } = context;
+  const { config, blobs } = configOf(graph);
+  if (config.layers.length === 0) {
+    logger.warn('failed to match any cache with layers');
+    await line(progress, 'skipping cache export for empty result', async () => {});
+    return new Map();
+  }
+  const { form } = options;
+  if (form.imageManifest && !form.ociTypes) {
+    throw new BuildError(
+      Code.Unknown,
+      'invalid configuration for remote cache, OCI mediatypes are required for image-manifest cache format',
+    );
+  }
+  const sink = await options.open(context);
+  const layers = config.layers.map((l) => blobs.get(l.blob) as ConfigBlob);
+  await mapConcurrent([...new Set(layers)], TRANSFERS, ({ descriptor, provider }) =>
+    line(progress, `writing layer ${descriptor.digest}`, () =>
+      wrapped('error writing layer blob', () => sink.putBlob(descriptor, provider)),
+    ),
+  );
+  const configBytes = encodeConfig(config);
+  const configDescriptor = describe(CACHE_CONFIG_TYPE, configBytes);
+  await line(progress, `writing config ${configDescriptor.digest}`, () =>
+    wrapped('error writing config blob', () => sink.putBlob(configDescriptor, bytesProvider(configBytes))),
+  );
+  const { descriptor, bytes } = cacheManifest(
+    form,
+    layers.map((l) => l.descriptor),
+    configDescriptor,
+  );
+  const kind = form.imageManifest ? 'image manifest' : 'manifest';
+  await line(progress, `writing cache ${kind} ${descriptor.digest}`, () =>
+    wrapped('error writing manifest blob', () => sink.putManifest(descriptor, bytes)),
+  );
+  return new Map([['cache.manifest', goJson(descriptorJson(descriptor))]]);
+}
+
+/** Results stay the caller's. */
+export async function exportCache(
+  results: readonly CachedResult[],
+  options: CacheExport,
+  context: CacheContext,
+): Promise<Map<string, string>> {
+  const { mode, compression } = options;
+  const { signal, progress, sessionId } = context;
+  const storage = { signal, progress, sessions: () => (sessionId === '' ? [] : [sessionId]) };
+  const graph = new RecordGraph();
+  await line(progress, 'preparing build cache for export', async () => {
+    for (const { cacheKeys } of results) {
+      await collectRecords(graph, cacheKeys, { mode, compression, context: storage });
+    }
+  });
+  return line(progress, 'sending cache export', () => send(graph, options, context));
+}
