@@ -6,6 +6,7 @@
 export { connect } from './connect.ts';
 export type { ConnectOptions } from './connect.ts';
 export { Client } from './client.ts';
+export { runCredentialHelper } from './credential-helper.ts';
 export { daemonError } from './daemon-error.ts';
 export type { HistoryQuery, PruneOptions } from './client.ts';
 export type { CacheEntry, ExportEntry, SolveRequest, SolveResult } from './types.ts';

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { TarReader } from '../archive/index.ts';
 import { notFound, parseTime } from '../base/index.ts';
 import { openLayoutStore, readBlob } from '../content/index.ts';
@@ -170,6 +171,34 @@ void test('a config keeps what nobody understands, and its history is completed'
     digest: digestOf('one'),
     size: 3,
   });
+});
+
+void test('a layer whose files are cut to the epoch says so', async (t) => {
+  const f = fixture(t);
+  const bytes = gzipSync(Buffer.alloc(1024));
+  const writer = await f.content.writer('layer');
+  await writer.write(bytes);
+  const digest = await writer.commit({});
+  const annotations = { 'containerd.io/uncompressed': 'sha256:old' };
+  const ref = {
+    remote: async () => ({
+      descriptors: [{ mediaType: LAYER_TYPE, digest, size: bytes.length, annotations }],
+      provider: f.content,
+    }),
+    layerChain: () => [],
+  } as unknown as ImmutableRef;
+  const attrs = new Map([
+    ['rewrite-timestamp', 'true'],
+    ['source-date-epoch', '1700000000'],
+  ]);
+  const exported = await createExporters(f.deps)
+    .get('image')
+    ?.resolve(attrs)
+    .export({ ref, metadata: new Map() }, f.context);
+  const manifest = JSON.parse(await f.read(exported?.response.get('containerimage.digest') as string)) as {
+    layers: Descriptor[];
+  };
+  assert.deepEqual(manifest.layers[0].annotations, { 'buildkit/rewritten-timestamp': '1700000000' });
 });
 
 void test('times of this build are cut to the epoch, those of the base image stay', async (t) => {

@@ -37,6 +37,8 @@ import type { ExportContext } from './types.ts';
 
 /** containerd's labels: the uncompressed digest of a layer, and what a manifest's blob refers to (garbage collection). */
 const UNCOMPRESSED = 'containerd.io/uncompressed';
+/** The epoch that a layer's times were cut to. */
+const REWRITTEN = 'buildkit/rewritten-timestamp';
 const referenceLabel = (i: number): string => `containerd.io/gc.ref.content.${i}`;
 
 /** An image that is in the content store, or will be once its layers are asked for. */
@@ -247,7 +249,7 @@ export class ImageWriter {
       `rewriting layers with source-date-epoch ${epoch} (${shown})`,
       () =>
         mapConcurrent(descriptors, 2, async (layer, i) => {
-          if (i < kept) return layer;
+          if (i < kept || layer.annotations?.[REWRITTEN] === String(epoch)) return layer;
           try {
             return await this.#rewriteLayer(layer, provider, options, epoch, context);
           } catch (error) {
@@ -285,7 +287,8 @@ export class ImageWriter {
     );
     const { digest, size, diffId } = written;
     await this.#content.adopt(path, { digest, size, labels: new Map([[UNCOMPRESSED, diffId as string]]) });
-    return { ...layer, digest, size, annotations: { ...layer.annotations, [UNCOMPRESSED]: diffId } };
+    const annotations = { ...layer.annotations, [UNCOMPRESSED]: diffId, [REWRITTEN]: String(epoch) };
+    return { ...layer, digest, size, annotations };
   }
 }
 

@@ -126,9 +126,9 @@ class Sender {
           continue;
         }
         this.#fill(out);
+        this.#bytes += out.length;
         if (this.#finished) out.fin();
         if (out.count > 0) {
-          this.#bytes += out.length;
           this.#link.write(out);
           this.#link.event({ bytes: this.#bytes } satisfies SendEvent);
           if (!this.#finished) await this.#link.breathe();
@@ -220,7 +220,10 @@ class Sender {
       out.data(sending.id, chunk.subarray(0, read));
     }
     if (sending.left > 0) return;
+    const before = out.length;
     out.data(sending.id, chunk0);
+    // Ends are not progress: upstream's numbers know only listing and data.
+    this.#bytes -= out.length - before;
     this.#sending = undefined;
     closeSync(sending.fd);
   }

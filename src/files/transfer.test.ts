@@ -221,6 +221,18 @@ test('holes stay holes', async () => {
   assert.ok(lstatSync(join(to, 'sparse')).blocks < 1000);
 });
 
+test('progress counts what upstream counts: listing and data', async () => {
+  const count = async (text: string): Promise<number> => {
+    const from = folder();
+    writeFileSync(join(from, 'a'), text);
+    let counted = 0;
+    await transfer(from, folder(), { onProgress: (bytes) => void (counted = bytes) });
+    return counted;
+  };
+  // The size in its STAT, and a DATA packet of file 0: type, length, the bytes. No packet that only ends something.
+  assert.ok((await count('xy')) - (await count('')) <= 2 + 2 + 2 + 2 + 2);
+});
+
 test('a file that is cut while it is sent is an error that names it', async () => {
   const from = folder();
   writeFileSync(join(from, 'big'), Buffer.alloc(40_000_000));

@@ -1,6 +1,7 @@
 import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { invalidArgument, logger, nowNs, randomId, wrapError } from '../../base/index.ts';
 import type { CommandSpec, FlagSpec } from '../../base/index.ts';
+import { runCredentialHelper } from '../../client/index.ts';
 import type { SolveRequest } from '../../client/index.ts';
 import type { StatusResponse } from '../../proto/control.pb.ts';
 import { Policy } from '../../proto/policy.pb.ts';
@@ -138,6 +139,7 @@ const build: Action = async (given, _args, context) => {
   let onUse: (name: string) => void = () => {};
   const attachables: Attachable[] = [
     provideAuth({
+      helper: runCredentialHelper,
       tls: parseAuthTls(given.list('registry-auth-tlscontext')),
       onUse: (name) => onUse(name),
     }),
@@ -201,7 +203,7 @@ const build: Action = async (given, _args, context) => {
     );
     for (const [key, value] of exporterResponse) logger.debug(`exporter response: ${key}=${value}`);
     const metadataFile = given.string('metadata-file');
-    if (metadataFile !== '') writeWhole(metadataFile, metadataJson(exporterResponse));
+    if (metadataFile !== '' && exporterResponse.size > 0) writeWhole(metadataFile, metadataJson(exporterResponse));
   } finally {
     progress.close();
     if (trace !== undefined) closeSync(trace);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BuildError } from '../../base/index.ts';
+import { BuildError, Code } from '../../base/index.ts';
 import { LLB_CAPS } from '../../llb/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import { Op } from '../../proto/ops.pb.ts';
@@ -43,6 +43,8 @@ interface Outcome {
   readonly steps: Step[];
   readonly warnings: string[];
   readonly resolved: string[];
+  /** Everything that was asked for, in order. */
+  readonly asked: string[];
   readonly config: typeof BASE & { history: { created_by: string; empty_layer?: boolean }[] };
   readonly metadata: ReadonlyMap<string, Uint8Array>;
 }
@@ -56,6 +58,7 @@ async function build(
   const definitions: Definition[] = [];
   const warnings: string[] = [];
   const resolved: string[] = [];
+  const asked: string[] = [];
   const ref = {
     readFile: async (path: string) => {
       if (!Object.hasOwn(all, path)) throw new Error(`open ${path}: no such file or directory`);
@@ -74,10 +77,12 @@ async function build(
     inputs: async () => new Map(),
     solve: async ({ definition }: { definition: Definition }) => {
       definitions.push(definition);
+      asked.push(...stepsOf(definition).map((step) => step.name));
       return { ref, metadata: new Map() };
     },
     resolveImageConfig: async (name: string) => {
       resolved.push(name);
+      asked.push(`metadata of ${name}`);
       return { ref: name, digest: DIGEST, config: Buffer.from(JSON.stringify(base)) };
     },
     warn: async (_digest: string, message: string) => {
@@ -91,6 +96,7 @@ async function build(
     steps: stepsOf(definitions[definitions.length - 1]),
     warnings,
     resolved,
+    asked,
     metadata,
     config: config === undefined ? undefined : JSON.parse(Buffer.from(config).toString()),
   };
@@ -183,6 +189,12 @@ void test('what a build loads first', async () => {
       '[1/1] COPY . /',
     ],
   );
+});
+
+void test('the base image is asked for before the client is asked what to leave out', async () => {
+  const { asked } = await build('FROM a\nCOPY . /\n');
+  const at = asked.indexOf('metadata of docker.io/library/a:latest');
+  assert.ok(at >= 0 && at < asked.indexOf('[internal] load .dockerignore'), asked.join());
 });
 
 void test('stages that the target does not need are not pulled', async () => {
@@ -317,12 +329,20 @@ void test('errors carry the lines they are about', async () => {
     ],
     ['FROM a\nSTOPSIGNAL FOO\n', {}, 'invalid signal: FOO', 2],
     ['FROM a\nRUN --mount=type=bnd x\n', {}, 'unsupported mount type "bnd" (did you mean bind?)', 2],
+    [
+      'FROM --platform=a/b/c/d x\n',
+      {},
+      'failed to parse platform a/b/c/d: "a/b/c/d": cannot parse platform specifier: invalid argument',
+      1,
+    ],
     ['', {}, 'the Dockerfile cannot be empty', undefined],
   ];
   for (const [text, opts, message, line] of cases) {
     const error = (await build(text, opts).catch((e: unknown) => e)) as BuildError;
     assert.ok(error instanceof BuildError, `${text}: ${String(error)}`);
     assert.equal(error.message, message, text);
+    // Clients show any other before the message.
+    assert.equal(error.code, Code.Unknown, text);
     const source = error.findDetail('errdefs.Source') as
       | { info: { definition?: { def: string[] } }; ranges: { start: { line: number } }[] }
       | undefined;

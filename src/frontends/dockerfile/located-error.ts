@@ -9,11 +9,17 @@ export interface LineRange {
   readonly end: number;
 }
 
+/** Kinds that upstream's parsers and resolvers do not put on the wire: clients would show them before the message. */
+const UNSAID: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.NotFound, Code.Unavailable]);
+
 export class LocatedError extends BuildError {
   readonly locations: readonly (readonly LineRange[])[];
 
   constructor(inner: BuildError, locations: readonly (readonly LineRange[])[], message = inner.message) {
-    super(inner.code, message, { cause: inner.cause ?? inner, details: inner.details });
+    super(UNSAID.has(inner.code) ? Code.Unknown : inner.code, message, {
+      cause: inner.cause ?? inner,
+      details: inner.details,
+    });
     this.locations = locations;
   }
 }
@@ -29,10 +35,10 @@ function locationsOf(error: BuildError): readonly (readonly LineRange[])[] {
   return error instanceof LocatedError ? error.locations : [];
 }
 
-/** Adds a place. */
+/** Adds a place; no lines are none. */
 export function withLocation(thrown: unknown, ranges: readonly LineRange[]): LocatedError {
   const error = toBuildError(thrown);
-  return new LocatedError(error, [...locationsOf(error), ranges]);
+  return new LocatedError(error, ranges.length === 0 ? locationsOf(error) : [...locationsOf(error), ranges]);
 }
 
 /** Replaces all places. */

@@ -68,7 +68,7 @@ function describe(): Result {
     metadata: ['result.json', 'result.txt'].map((name) => ({ name, description: '' })),
     refs: null,
   }));
-  const rows = [TARGETS, DESCRIBE].map((r) => [r.Name, r.Version, r.Description]);
+  const rows = [TARGETS, DESCRIBE].map((r) => [r.Name.replace(/^frontend\./, ''), r.Version, r.Description]);
   return result(all, table([['NAME', 'VERSION', 'DESCRIPTION'], ...rows]), DESCRIBE.Version);
 }
 

@@ -185,8 +185,12 @@ function copyFrom(
       includePatterns: action.includePatterns,
       excludePatterns: action.excludePatterns,
       ...(owner === undefined ? {} : { owner }),
-      ...(action.mode === -1 ? {} : { mode: action.mode & 0o7777 }),
-      ...(action.modeStr === '' ? {} : { modeChange: action.modeStr }),
+      // A mode string leaves the number at 0, which is then no mode.
+      ...(action.modeStr !== ''
+        ? { modeChange: action.modeStr }
+        : action.mode === -1
+          ? {}
+          : { mode: action.mode & 0o7777 }),
       ...(timestampNs === undefined ? {} : { timestampNs }),
       replaceExisting: action.alwaysReplaceExistingDestPaths,
     },

@@ -149,6 +149,18 @@ test('a copy with an owner by name', { skip: process.getuid?.() !== 0 && 'needs 
   }
 });
 
+test('a mode string changes what the source has, whatever the number beside it', async () => {
+  const change = { mode: 0, modeStr: 'u=rwX,go=rX', dirCopyContents: true, createDestPath: true };
+  const [dir] = (await run(
+    [{ input: -1n, secondaryInput: 0n, output: 0n, ...copy({ src: '/src', dest: '/new/', ...change }) }],
+    [folder({ 'src/f': 'x' })],
+  )) as [string];
+  assert.deepEqual(
+    ['new', 'new/f'].map((path) => lstatSync(join(dir, path)).mode & 0o777),
+    [0o755, 0o644],
+  );
+});
+
 test('wildcards, empty ones, and what is missing', async () => {
   const source = folder({ 'a1/f': '1', 'a2/f': '2' });
   const action = { input: -1n, secondaryInput: 0n, output: 0n };

@@ -75,7 +75,8 @@ function parseEpoch(text: string | undefined): bigint | undefined {
 
 interface Prepared {
   readonly lowering: Lowering;
-  readonly main: (paths: readonly string[]) => State;
+  /** Asks for what the client's context leaves out. */
+  readonly loadContext: () => Promise<void>;
   readonly allPaths: Set<string>;
 }
 
@@ -108,8 +109,6 @@ async function prepare(request: ConvertRequest): Promise<Prepared> {
   if (epoch === undefined) buildArgs.delete('SOURCE_DATE_EPOCH');
 
   const allPaths = new Set<string>();
-  const main = await request.context.main();
-  const patterns = await request.context.ignorePatterns();
   const lowering: Lowering = {
     options,
     buildArgs,
@@ -120,12 +119,21 @@ async function prepare(request: ConvertRequest): Promise<Prepared> {
     platforms,
     globalArgs: globals.values,
     stages: new StageList(),
-    ignore: patterns.length === 0 ? undefined : new PatternMatcher(patterns),
-    context: deferredState(() => main(contextPaths(allPaths))),
+    ignore: undefined,
+    context: deferredState(() => {
+      if (main === undefined) throw textError('build context is not known yet');
+      return main(contextPaths(allPaths));
+    }),
     epoch,
   };
+  let main: ((paths: readonly string[]) => State) | undefined;
+  const loadContext = async (): Promise<void> => {
+    main = await request.context.main();
+    const patterns = await request.context.ignorePatterns();
+    if (patterns.length > 0) lowering.ignore = new PatternMatcher(patterns);
+  };
   planStages(stages, [...globals.all.keys()], lowering, request.named);
-  return { lowering, main, allPaths };
+  return { lowering, loadContext, allPaths };
 }
 
 function findTarget({ options, stages }: Lowering): StageState {
@@ -241,10 +249,12 @@ function finishImage(image: Image, { platforms, options }: Lowering): void {
 
 /** Throws LocatedErrors where lines are to blame. */
 export async function convert(request: ConvertRequest): Promise<Converted> {
-  const { lowering, allPaths } = await prepare(request);
+  const { lowering, loadContext, allPaths } = await prepare(request);
   const target = findTarget(lowering);
   planCommands(lowering);
   const reachable = await resolveStages(target, lowering, request);
+  // Base images first, as upstream: one that is missing asks nothing of the client.
+  await loadContext();
   for (const stage of lowering.stages.all) {
     if (stage.dispatched || (request.allStages !== true && !reachable.has(stage))) continue;
     dispatchStage(stage, lowering);

@@ -27,7 +27,8 @@ export interface Lowering {
   readonly platforms: Platforms;
   readonly globalArgs: Variables;
   readonly stages: StageList;
-  readonly ignore: PatternMatcher | undefined;
+  /** Known once the base images are. */
+  ignore: PatternMatcher | undefined;
   /** Known only when all steps have said what they need of it. */
   readonly context: State;
   /** Seconds since 1970. */

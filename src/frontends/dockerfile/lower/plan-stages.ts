@@ -73,7 +73,8 @@ class StagePlanner {
     try {
       state.platform = parsePlatform(text);
     } catch (error) {
-      throw prefixError(hinted(error), `failed to parse platform ${written}`);
+      // Shown twice, as upstream does: once more where the stage is planned.
+      throw withLocation(prefixError(hinted(error), `failed to parse platform ${written}`), location);
     }
     const { os, architecture } = state.platform;
     const isConstant = matched.size === 0 && unmatched.size === 0;

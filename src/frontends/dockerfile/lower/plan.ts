@@ -28,7 +28,8 @@ export function planCommand(command: Command, stages: StageList, lex: LexOptions
     sources = command.mounts.map((mount) => {
       // A type may be a variable: whether the source is used is seen later.
       const from = mountFrom(mount) || 'scratch';
-      return stages.find(from) ?? implicitStage(from, command.location);
+      // Upstream knows no lines of these.
+      return stages.find(from) ?? implicitStage(from, []);
     });
   }
   return { command, sources, onbuild };
