@@ -83,7 +83,8 @@ export class Builds {
       runFrontend: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
     });
     job.setValue(BRIDGE_VALUE, bridge);
-    const remote = (request.Definition?.def.length ?? 0) === 0 && request.Frontend === '';
+    // An empty definition is scratch; without any the client itself is the frontend.
+    const remote = request.Definition === undefined && request.Frontend === '';
     const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs) : undefined;
     let unregister: (() => void) | undefined;
     let record: ActiveRecord | undefined;

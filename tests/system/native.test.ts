@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { connect } from '../../src/client/index.ts';
 import { Daemon } from './daemon.ts';
 import { buildArguments, cannotRun, makeScratch, project } from './scratch.ts';
 import type { Scratch } from './scratch.ts';
@@ -34,6 +35,22 @@ void describe('native snapshotter', { skip: cannotRun, timeout: 120_000 }, () =>
     const second = await daemon.buildctl([], [...args, '--output', `type=oci,dest=${join(scratch.folder, 'x.tar')}`]);
     assert.equal(second.code, 0, second.stderr);
     assert.deepEqual(stepsThat(second.stderr, 'ran'), [], second.stderr);
+  });
+
+  void test('an empty definition is scratch, and ends', async () => {
+    const client = await connect(daemon.address);
+    try {
+      const definition = { def: [], metadata: new Map(), Source: undefined };
+      const signal = AbortSignal.timeout(20_000);
+      const { exporterResponse } = await client.solve({
+        definition,
+        signal,
+        exports: [{ type: 'image', attrs: new Map() }],
+      });
+      assert.match(exporterResponse.get('containerimage.digest') ?? '', /^sha256:[0-9a-f]{64}$/);
+    } finally {
+      await client.close();
+    }
   });
 
   void test('it stops and leaves nothing behind', () => daemon.stopWithoutLeaks());
