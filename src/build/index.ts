@@ -9,7 +9,8 @@ export type { BuildEnvironment, SourceMetaResolver, WorkerInfo } from './environ
 export { parseEntitlement } from './entitlements.ts';
 export type { Entitlement } from './entitlements.ts';
 export { createResultStore } from './result-store.ts';
-export { statusToWire, timeToWire } from './status-wire.ts';
+export { toTimestamp } from './history/wire-time.ts';
+export { statusToWire } from './status-wire.ts';
 export { platformToWire } from './gateway-wire.ts';
 export { openHistory } from './history/index.ts';
 export type { History } from './history/index.ts';

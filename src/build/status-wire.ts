@@ -4,17 +4,13 @@ import type { StatusResponse, VertexLog as PbLog } from '../proto/control.pb.ts'
 import type { Timestamp } from '../proto/google/protobuf/timestamp.pb.ts';
 import type { Range, SourceInfo } from '../proto/ops.pb.ts';
 import type { StatusBatch } from '../solver/index.ts';
+import { toTimestamp } from './history/wire-time.ts';
 
 /** Log bytes in one message (upstream: control/control.go). */
 const MAX_LOG_BYTES = 1 << 20;
 
-export function timeToWire(time: TimeNs): Timestamp {
-  const seconds = time / 1_000_000_000n;
-  return { seconds, nanos: Number(time - seconds * 1_000_000_000n) };
-}
-
 function optionalTime(time: TimeNs | undefined): Timestamp | undefined {
-  return time === undefined ? undefined : timeToWire(time);
+  return time === undefined ? undefined : toTimestamp(time);
 }
 
 function logChunks(logs: StatusBatch['logs']): PbLog[][] {
@@ -26,7 +22,12 @@ function logChunks(logs: StatusBatch['logs']): PbLog[][] {
       size = 0;
     }
     size += log.msg.length;
-    const wire = { vertex: log.vertex, timestamp: timeToWire(log.timestamp), stream: BigInt(log.stream), msg: log.msg };
+    const wire = {
+      vertex: log.vertex,
+      timestamp: toTimestamp(log.timestamp),
+      stream: BigInt(log.stream),
+      msg: log.msg,
+    };
     chunks[chunks.length - 1].push(wire);
   }
   return chunks;
@@ -52,7 +53,7 @@ export function statusToWire(batch: StatusBatch): StatusResponse[] {
       name: s.name,
       current: BigInt(Math.trunc(s.current)),
       total: BigInt(Math.trunc(s.total)),
-      timestamp: timeToWire(s.timestamp),
+      timestamp: toTimestamp(s.timestamp),
       started: optionalTime(s.started),
       completed: optionalTime(s.completed),
     })),

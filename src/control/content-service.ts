@@ -1,6 +1,6 @@
 /** containerd.services.content.v1.Content over the blobs of the history: logs, errors, traces. Read-only (upstream: control/control.go). */
 import { BuildError, Code, invalidArgument, notFound } from '../base/index.ts';
-import { timeToWire } from '../build/index.ts';
+import { toTimestamp } from '../build/index.ts';
 import type { BlobInfo, ContentStore } from '../content/types.ts';
 import { parseDigest } from '../oci/index.ts';
 import type { ContentDefinition, Info } from '../proto/content.pb.ts';
@@ -9,7 +9,7 @@ import type { Handlers } from '../rpc/index.ts';
 const LIST_BATCH = 100;
 
 function infoToWire(blob: BlobInfo): Info {
-  const time = timeToWire(blob.createdAt);
+  const time = toTimestamp(blob.createdAt);
   return {
     digest: blob.digest,
     size: BigInt(blob.size),

@@ -1,6 +1,6 @@
 /** moby.buildkit.v1.Control (upstream: control/control.go). */
 import { BuildError, Code, formatTime, invalidArgument, isNotFound, nowNs, VERSION } from '../base/index.ts';
-import { platformToWire, statusToWire, timeToWire } from '../build/index.ts';
+import { platformToWire, statusToWire, toTimestamp } from '../build/index.ts';
 import { ControlDefinition } from '../proto/control.pb.ts';
 import type { UsageRecord, PruneRequest } from '../proto/control.pb.ts';
 import type { BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
@@ -31,8 +31,8 @@ function usageToWire(record: DiskUsageRecord): UsageRecord {
     InUse: record.inUse,
     Size: BigInt(Math.trunc(record.size)),
     Parent: record.parents.length === 1 ? record.parents[0] : '',
-    CreatedAt: timeToWire(record.createdAt),
-    LastUsedAt: record.lastUsedAt === undefined ? undefined : timeToWire(record.lastUsedAt),
+    CreatedAt: toTimestamp(record.createdAt),
+    LastUsedAt: record.lastUsedAt === undefined ? undefined : toTimestamp(record.lastUsedAt),
     UsageCount: BigInt(record.usageCount),
     Description: record.description,
     RecordType: record.recordType,

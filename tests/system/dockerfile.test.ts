@@ -49,12 +49,12 @@ chown nobody said
 EOF
 USER nobody
 RUN id -u > /tmp/id
-COPY --chmod=600 <<EOF /work/inline
+COPY --chmod=600 <<EOF /made/inline
 text
 EOF
 FROM scratch AS result
 COPY --from=first /work/said /tmp/id /
-COPY --from=first /work/inline /renamed
+COPY --from=first /made/inline /renamed
 FROM result AS never
 RUN ["/this/cannot/run"]
 `;
