@@ -19,6 +19,7 @@ want npm npm
 if [ "${1:-}" = tests ]; then
   want docker-registry docker-registry
   want git git
+  want openssl openssl
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need="$need ca-certificates"
 if [ -n "$need" ]; then

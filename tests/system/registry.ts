@@ -1,7 +1,14 @@
 /** Debian's docker-registry on a loopback port of its own, its data below a test's folder. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { KeyPair } from './certificates.ts';
 import { Running } from './process.ts';
+
+export interface RegistryOptions {
+  /** Lines of an htpasswd file: nobody else gets in. */
+  readonly htpasswd?: string;
+  readonly tls?: KeyPair;
+}
 
 export class Registry {
   readonly host: string;
@@ -12,17 +19,23 @@ export class Registry {
     this.#running = running;
   }
 
-  static async start(folder: string): Promise<Registry> {
+  static async start(folder: string, options: RegistryOptions = {}): Promise<Registry> {
+    mkdirSync(folder, { recursive: true });
     const config = join(folder, 'registry.yml');
-    writeFileSync(
-      config,
-      `version: 0.1
-log: { level: info }
-storage:
-  filesystem: { rootdirectory: ${JSON.stringify(join(folder, 'registry'))} }
-http: { addr: "127.0.0.1:0" }
-`,
-    );
+    const http: Record<string, unknown> = { addr: '127.0.0.1:0' };
+    if (options.tls !== undefined) http.tls = { certificate: options.tls.cert, key: options.tls.key };
+    const settings: Record<string, unknown> = {
+      version: 0.1,
+      log: { level: 'info' },
+      storage: { filesystem: { rootdirectory: join(folder, 'registry') } },
+      http,
+    };
+    if (options.htpasswd !== undefined) {
+      writeFileSync(join(folder, 'htpasswd'), options.htpasswd);
+      settings.auth = { htpasswd: { realm: 'tests', path: join(folder, 'htpasswd') } };
+    }
+    // What is JSON is YAML.
+    writeFileSync(config, JSON.stringify(settings));
     const running = new Running('docker-registry', ['serve', config], { timeoutMs: 280_000 });
     try {
       await running.says('listening on 127.0.0.1:', 15_000);
