@@ -34,9 +34,8 @@ void describe('addresses', { skip, timeout: 150_000 }, () => {
   let address: string;
 
   const buildctl = (...args: string[]): Promise<Ended> => run(join(project, 'bin/buildctl'), args, 60_000);
-  const credentials = (pair: KeyPair): string[] => [
-    ...['--tlscacert', authority.cert, '--tlscert', pair.cert, '--tlskey', pair.key],
-  ];
+  const credentials = (pair: KeyPair): string[] =>
+    ['--tlscacert', authority.cert].concat('--tlscert', pair.cert, '--tlskey', pair.key);
 
   before(async () => {
     scratch = await makeScratch();
@@ -59,8 +58,12 @@ void describe('addresses', { skip, timeout: 150_000 }, () => {
     });
     const output = ['--output', `type=local,dest=${join(scratch.folder, 'out')}`];
     const { code, stderr } = await buildctl(
-      ...['--addr', address, ...credentials(client)],
-      ...[...context, ...scratch.busybox, ...output],
+      '--addr',
+      address,
+      ...credentials(client),
+      ...context,
+      ...scratch.busybox,
+      ...output,
     );
     assert.equal(code, 0, stderr);
     assert.ok(existsSync(join(scratch.folder, 'out/out')));

@@ -43,8 +43,10 @@ void describe('access to registries', { skip, timeout: 150_000 }, () => {
   const hello = (): string[] =>
     writeContext(join(scratch.folder, 'hello'), { Dockerfile: 'FROM busybox\nRUN echo guarded > /where\n' });
   const pushTo = (name: string): string[] => [
-    ...[...hello(), ...scratch.busybox],
-    ...['--output', `type=image,name=${name},push=true`],
+    ...hello(),
+    ...scratch.busybox,
+    '--output',
+    `type=image,name=${name},push=true`,
   ];
 
   before(async () => {
