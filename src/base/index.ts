@@ -10,4 +10,5 @@ export * from './log.ts';
 export * from './progress.ts';
 export * from './threads.ts';
 export * from './command-line.ts';
+export * from './pattern/index.ts';
 export * from './version.ts';

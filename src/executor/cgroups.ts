@@ -95,11 +95,11 @@ export function hasGroup(path: string): boolean {
   return !path.startsWith('/') || directories(path).some((directory) => existsSync(directory));
 }
 
-/** Removes a container's group; `alone`: also those above it that a client named, when they are empty. */
-export function removeGroup(path: string, alone: boolean): void {
+/** Removes a container's group, and those above it that a client named, when they are empty and not `isNeeded`. */
+export function removeGroup(path: string, isNeeded: (group: string) => boolean): void {
   for (const directory of directories(path)) removeTree(directory);
-  if (!alone) return;
   for (const parent of parents(path)) {
+    if (isNeeded(parent)) return;
     for (const directory of directories(parent)) {
       try {
         rmdirSync(directory);

@@ -49,7 +49,7 @@ async function clearGroup(bundle: string): Promise<void> {
   const group = groupOf(bundle);
   if (group === undefined) return;
   for (let i = 0; i < 50 && killGroup(group); i++) await sleep(20);
-  removeGroup(group, true);
+  removeGroup(group, () => false);
 }
 
 /** Nothing may run yet below `root`. What can't be cleared is logged: the daemon starts all the same. */

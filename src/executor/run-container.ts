@@ -1,6 +1,6 @@
 /** One container from its mounts to its end; whatever happens, nothing of it stays. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, posix } from 'node:path';
+import { join, posix } from 'node:path';
 import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
 import { mount, mountPoints, unmount } from '../host/index.ts';
 import { cgroupsPath, hasGroup, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
@@ -34,6 +34,8 @@ export interface Container {
   readonly rootfs: string;
   /** Below which others may be; known before the runtime starts. */
   readonly cgroup: string;
+  /** True from when its group is removed: it needs those above it no more. */
+  hasLeftGroup: boolean;
   spec: OciSpec | undefined;
   /** The further processes in it: it stays until they have ended. */
   readonly execs: Set<Promise<unknown>>;
@@ -57,6 +59,7 @@ export function describeContainer(place: ContainerPlace, id: string, meta: Proce
     bundle,
     rootfs: join(bundle, 'rootfs'),
     cgroup: cgroupsPath(place.cgroupParent, meta.cgroupParent, id),
+    hasLeftGroup: false,
     spec: undefined,
     execs: new Set(),
     gone: new AbortController(),
@@ -173,11 +176,12 @@ async function removeContainer(
   place: ContainerPlace,
   container: Container,
   ended: () => boolean,
-  isAlone: () => boolean,
+  isGroupNeeded: (group: string) => boolean,
 ): Promise<void> {
   if (!ended()) await place.runtime.remove(container.id);
   for (let i = 0; i < 20 && killGroup(container.cgroup); i++) await sleep(20);
-  removeGroup(container.cgroup, isAlone());
+  container.hasLeftGroup = true;
+  removeGroup(container.cgroup, isGroupNeeded);
   if (ended() && (hasGroup(container.cgroup) || !place.runtime.forget(container.id))) {
     await place.runtime.remove(container.id);
   }
@@ -190,7 +194,7 @@ async function runPrepared(
   io: ProcessIo,
   options: RunOptions,
   stack: AsyncDisposableStack,
-  isAlone: () => boolean,
+  isGroupNeeded: (group: string) => boolean,
 ): Promise<void> {
   const { signal } = options;
   const { id, bundle } = container;
@@ -199,7 +203,7 @@ async function runPrepared(
   const args = ['run', '--bundle', bundle, '--keep', '--pid-file', join(bundle, 'pid'), id];
   const child = await place.runtime.start(log, args, stdioOf(io));
   let ended = false;
-  stack.defer(() => removeContainer(place, container, () => ended, isAlone));
+  stack.defer(() => removeContainer(place, container, () => ended, isGroupNeeded));
   options.onStarted?.();
   const wired = wire(child, io, signal);
   let killing: Promise<void> | undefined;
@@ -229,18 +233,18 @@ async function runPrepared(
   }
 }
 
-/** `isAlone` tells whether no other container stands below the same parent group. */
+/** `isGroupNeeded` tells whether another container is, or will be, below that group. */
 export async function runContainer(
   place: ContainerPlace,
   container: Container,
   request: { root: ExecMount; mounts: readonly ExecMount[]; meta: ProcessMeta; io: ProcessIo },
   options: RunOptions,
-  isAlone: () => boolean,
+  isGroupNeeded: (group: string) => boolean,
 ): Promise<void> {
   const stack = new AsyncDisposableStack();
   try {
     await prepare(place, container, request.root, request.mounts, request.meta, stack);
-    await runPrepared(place, container, request.meta, request.io, options, stack, isAlone);
+    await runPrepared(place, container, request.meta, request.io, options, stack, isGroupNeeded);
   } catch (error) {
     // What failed first is what the build is told.
     await stack
@@ -249,11 +253,6 @@ export async function runContainer(
     throw error;
   }
   await stack.disposeAsync();
-}
-
-/** The group that `container` shares with others of the same parent. */
-export function groupOf(container: Container): string {
-  return dirname(container.cgroup);
 }
 
 export function hasStarted(container: Container): boolean {

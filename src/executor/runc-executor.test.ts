@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -81,14 +82,14 @@ function processesWith(text: string): string[] {
   });
 }
 
-function groupsNamed(id: string): string[] {
-  const found: string[] = [];
-  for (const point of mountPoints('/sys/fs/cgroup')) {
-    for (const group of [`${point}/buildkit/${id}`, `${point}/buildkit/team/${id}`, `${point}/buildkit/team`]) {
-      if (existsSync(group)) found.push(group);
-    }
-  }
-  return found;
+/** The tests' own part of the cgroup tree: other daemons of this machine are in `buildkit`. */
+const OWN_GROUP = `executor-test-${process.pid}`;
+
+/** Groups of that path below the tests' own part, in every hierarchy. */
+function groups(path: string): string[] {
+  return mountPoints('/sys/fs/cgroup')
+    .map((point) => join(point, OWN_GROUP, path))
+    .filter((group) => existsSync(group));
 }
 
 describe('runc executor', { skip, concurrency: 4 }, () => {
@@ -144,7 +145,7 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
 
   before(() => {
     base = realpathSync(mkdtempSync(join(tmpdir(), 'executor-')));
-    executor = createRuncExecutor({ root: join(base, 'executor'), binary: RUNC as string });
+    executor = createRuncExecutor({ root: join(base, 'executor'), binary: RUNC as string, cgroupParent: OWN_GROUP });
   });
 
   after(async () => {
@@ -156,6 +157,8 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     );
     assert.deepEqual(processesWith(base), []);
     assert.equal(held, 0);
+    // Empty, or they cannot be removed.
+    for (const group of [...groups('buildkit'), ...groups('')]) rmdirSync(group);
     rmSync(base, { recursive: true, force: true });
   });
 
@@ -266,15 +269,25 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
       const id = `abort${count++}`;
       const stuck = new Writable({ highWaterMark: 1, write: () => {} });
       const running = run(
-        { args: sh(script), cgroupParent: 'team' },
+        { args: sh(script), cgroupParent: 'aborted' },
         { id, signal: abort.signal, io: { stdout: stuck } },
       );
       setTimeout(() => abort.abort(canceled()), 300);
       await assert.rejects(running, (error: BuildError) => error.code === Code.Canceled);
       assert.deepEqual(processesWith(id), []);
       assert.ok(!existsSync(join(base, 'executor', id)));
-      assert.deepEqual(groupsNamed(id), []);
+      assert.deepEqual(groups('buildkit/aborted'), []);
     }
+  });
+
+  test('a group that containers shared goes with the last of them, whatever their ends overlap', async () => {
+    const parents = ['shared', 'shared/deep', 'sharedtoo'];
+    const ends = parents.flatMap((parent) => [1, 2].map(() => run({ args: sh('true'), cgroupParent: parent })));
+    await Promise.all(ends);
+    assert.deepEqual(
+      parents.flatMap((parent) => groups(`buildkit/${parent}`)),
+      [],
+    );
   });
 
   test('further processes in a container', async () => {
@@ -330,7 +343,7 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     const failing = join(base, 'failing-runc');
     const line = '{"level":"error","msg":"runc run failed: mkdir x: no space left on device"}';
     writeFileSync(failing, `#!/bin/sh\n[ "$7" = run ] || exit 0\necho '${line}' > "$4"\nexit 1\n`, { mode: 0o755 });
-    const other = createRuncExecutor({ root: join(base, 'failing'), binary: failing });
+    const other = createRuncExecutor({ root: join(base, 'failing'), binary: failing, cgroupParent: OWN_GROUP });
     await assert.rejects(
       run({}, { executor: other }),
       (error: BuildError) =>
@@ -347,9 +360,10 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     const place = join(base, 'crash');
     const script = `
       import { createRuncExecutor } from ${JSON.stringify(join(import.meta.dirname, 'index.ts'))};
-      const executor = createRuncExecutor({ root: ${JSON.stringify(place)}, binary: ${JSON.stringify(RUNC)} });
+      const executor = createRuncExecutor({ root: ${JSON.stringify(place)}, binary: ${JSON.stringify(RUNC)},
+        cgroupParent: ${JSON.stringify(OWN_GROUP)} });
       const source = { mounts: async () => ({ mounts: [{ type: 'bind', source: ${JSON.stringify(root)}, options: ['rbind'] }], release: async () => {} }) };
-      await executor.run('left', { source, selector: '', dest: '/', readonly: false }, [], ${JSON.stringify({ ...META, args: sh('echo up; busybox sleep 997'), cgroupParent: 'team' })},
+      await executor.run('left', { source, selector: '', dest: '/', readonly: false }, [], ${JSON.stringify({ ...META, args: sh('echo up; busybox sleep 997'), cgroupParent: 'killed' })},
         { stdout: process.stdout }, { signal: new AbortController().signal });`;
     const daemon = await spawnProcess({
       command: process.execPath,
@@ -362,14 +376,15 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     daemon.kill('SIGKILL');
     await daemon.exited;
     assert.notDeepEqual(mountPoints(place), []);
-    const next = createRuncExecutor({ root: place, binary: RUNC as string });
+    assert.notDeepEqual(groups('buildkit/killed/left'), []);
+    const next = createRuncExecutor({ root: place, binary: RUNC as string, cgroupParent: OWN_GROUP });
     await next.killLeftovers();
     assert.deepEqual(mountPoints(place), []);
     assert.deepEqual(readdirSync(place), ['runc-state']);
     assert.deepEqual(readdirSync(join(place, 'runc-state')), []);
     assert.deepEqual(processesWith('sleep\x00997'), []);
     assert.deepEqual(processesWith(place), []);
-    assert.deepEqual(groupsNamed('left'), []);
+    assert.deepEqual(groups('buildkit/killed'), []);
     assert.equal(await run({ args: sh('echo again') }, { executor: next, root, id: 'left' }), 'again\n');
     await next.close();
   });

@@ -4,7 +4,7 @@ import { abortReason, BuildError, canceled, Code, invalidArgument, notFound, ran
 import { execProcess } from './exec-process.ts';
 import { clearLeftovers } from './leftovers.ts';
 import type { DnsConfig } from './network-files.ts';
-import { describeContainer, groupOf, hasStarted, runContainer } from './run-container.ts';
+import { describeContainer, hasStarted, runContainer } from './run-container.ts';
 import type { Container, ContainerPlace } from './run-container.ts';
 import { Runtime } from './runtime.ts';
 import type { Executor } from './types.ts';
@@ -80,10 +80,16 @@ export function createRuncExecutor(options: RuncExecutorOptions): RuncExecutor {
     if (signal.aborted) throw abortReason(signal);
     const container = describeContainer(place, id, meta);
     running.set(id, container);
-    const isAlone = (): boolean =>
-      ![...running.values()].some((other) => other !== container && groupOf(other).startsWith(groupOf(container)));
+    const isGroupNeeded = (group: string): boolean =>
+      [...running.values()].some((other) => !other.hasLeftGroup && other.cgroup.startsWith(`${group}/`));
     try {
-      await runContainer(place, container, { root: rootMount, mounts, meta, io }, { ...request, signal }, isAlone);
+      await runContainer(
+        place,
+        container,
+        { root: rootMount, mounts, meta, io },
+        { ...request, signal },
+        isGroupNeeded,
+      );
     } finally {
       running.delete(id);
     }

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createRuncExecutor } from '../../src/executor/index.ts';
 import { mountsBelow, project } from './scratch.ts';
 import { Running, until } from './process.ts';
 import type { Ended } from './process.ts';
@@ -98,9 +99,13 @@ export class Daemon {
     await this.#answers();
   }
 
-  /** For afterwards, whatever happened: ends it, without looking for leaks. */
+  /** For afterwards, whatever happened: ends it and what it had started, without looking for leaks. */
   async end(): Promise<void> {
     if (this.#running.child.exitCode === null && this.#running.child.signalCode === null) await this.kill();
+    // A daemon that was killed leaves containers and their groups to its successor, and here there is none.
+    const executor = createRuncExecutor({ root: join(this.root, 'executor') });
+    await executor.killLeftovers();
+    await executor.close();
   }
 
   /** The leak check, then the orderly end: nothing in use, no mount, no process, no socket. */

@@ -1,4 +1,5 @@
-import { invalidArgument, wrapError } from '../../base/index.ts';
+import { invalidArgument, linearPattern, StepBudget, wrapError } from '../../base/index.ts';
+import type { LinearPattern } from '../../base/index.ts';
 
 /** What a filter looks at: the value of a field, undefined when the thing has none. */
 export type FilterFields = (path: readonly string[]) => string | undefined;
@@ -6,17 +7,20 @@ export type Filter = (fields: FilterFields) => boolean;
 
 type Operator = '==' | '!=' | '~=';
 
-/** A filter longer than this is none; patterns below it end in time. */
+/** A filter longer than this is none. */
 const MAX_LENGTH = 4096;
+/** What the patterns of one request may take in all: they are matched between other clients' work. */
+const MAX_STEPS = 2_000_000;
 
 /**
  * Filters in containerd's syntax (github.com/containerd/containerd/filters): selectors `field.path`, `field==value`,
  * `field!=value`, `field~=pattern`, joined by commas, which all must hold; of several filters one must. No filters: everything.
  */
 export function parseFilters(texts: readonly string[], what: string): Filter {
+  const budget = new StepBudget(MAX_STEPS);
   const filters = texts.map((text) => {
     try {
-      return parseFilter(text);
+      return parseFilter(text, budget);
     } catch (error) {
       throw wrapError(error, `failed to parse ${what} filters [${texts.join(' ')}]`);
     }
@@ -24,20 +28,20 @@ export function parseFilters(texts: readonly string[], what: string): Filter {
   return filters.length === 0 ? () => true : (fields) => filters.some((filter) => filter(fields));
 }
 
-function parseFilter(text: string): Filter {
+function parseFilter(text: string, budget: StepBudget): Filter {
   if (text.length > MAX_LENGTH) throw invalidArgument(`filter of ${text.length} characters is too long`);
   const scanner = new Scanner(text);
   const selectors: Filter[] = [];
   if (scanner.atEnd) return () => true;
   for (;;) {
-    selectors.push(parseSelector(scanner));
+    selectors.push(parseSelector(scanner, budget));
     if (scanner.atEnd) break;
     if (!scanner.take(',')) throw scanner.fail('expected a separator');
   }
   return (fields) => selectors.every((selector) => selector(fields));
 }
 
-function parseSelector(scanner: Scanner): Filter {
+function parseSelector(scanner: Scanner, budget: StepBudget): Filter {
   const path = [scanner.field()];
   while (scanner.take('.')) path.push(scanner.field());
   const operator = scanner.operator();
@@ -49,15 +53,15 @@ function parseSelector(scanner: Scanner): Filter {
     case '!=':
       return (fields) => fields(path) !== value;
     case '~=': {
-      let pattern: RegExp;
+      let pattern: LinearPattern;
       try {
-        pattern = new RegExp(value);
-      } catch {
-        throw invalidArgument(`error compiling regexp "${value}": invalid argument`);
+        pattern = linearPattern(value);
+      } catch (error) {
+        throw invalidArgument(`error compiling regexp "${value}": ${(error as Error).message}: invalid argument`);
       }
       return (fields) => {
         const found = fields(path);
-        return found !== undefined && pattern.test(found);
+        return found !== undefined && pattern.test(found, budget);
       };
     }
   }
