@@ -1,12 +1,12 @@
 /** One request to a registry: authorised, tried again where that may help, on each endpoint in turn. */
 import { BuildError, Code, sleep, throwIfAborted } from '../base/index.ts';
+import { TransportError } from '../http/index.ts';
+import type { HttpResponse, Transport } from '../http/index.ts';
 import type { Reference } from '../oci/index.ts';
 import type { Authorizer } from './authorizer.ts';
 import { parseChallenge } from './challenge.ts';
 import type { Endpoint } from './endpoints.ts';
 import { unexpectedStatus } from './status-error.ts';
-import { TransportError } from './transport.ts';
-import type { HttpResponse, Transport } from './transport.ts';
 import type { RegistryContext } from './types.ts';
 
 export interface ApiRequest {
@@ -50,9 +50,10 @@ export class ApiClient {
         response = await this.#send(endpoint, ref, request, authorization, context);
       } catch (error) {
         if (!(error instanceof TransportError)) throw error;
-        if (++failures >= TRIES || isRefused(error))
-          throw new BuildError(Code.Unavailable, error.message, { cause: error });
-        await this.#wait(failures, error.message, undefined, context);
+        // containerd's wording (core/remotes/docker)
+        const text = `failed to do request: ${error.message}`;
+        if (++failures >= TRIES || isRefused(error)) throw new BuildError(Code.Unavailable, text, { cause: error });
+        await this.#wait(failures, text, undefined, context);
         continue;
       }
       if (request.accept.includes(response.status)) return response;

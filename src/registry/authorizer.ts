@@ -1,9 +1,9 @@
 /** Answers challenges: tokens and passwords, remembered for whoever may use them and no longer than they last. */
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
+import { readLimited } from '../http/index.ts';
+import type { HttpResponse, Transport } from '../http/index.ts';
 import type { Challenge } from './challenge.ts';
 import type { Endpoint } from './endpoints.ts';
-import { readLimited } from './transport.ts';
-import type { HttpResponse, Transport } from './transport.ts';
 import type { RegistryContext } from './types.ts';
 
 const CLIENT_ID = 'buildkit-client';

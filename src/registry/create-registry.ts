@@ -1,3 +1,4 @@
+import { Transport } from '../http/index.ts';
 import { parseReference } from '../oci/index.ts';
 import type { Reference } from '../oci/index.ts';
 import { ApiClient } from './api-client.ts';
@@ -6,7 +7,6 @@ import { endpointsOf } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { fetchContent, onEndpoints, resolve } from './pull.ts';
 import { blobExists, pushBlob, pushManifest } from './push.ts';
-import { Transport } from './transport.ts';
 import type { Registry, RegistryContext, RegistryHostConfig } from './types.ts';
 
 export interface RegistryOptions {
@@ -18,6 +18,8 @@ export interface RegistryOptions {
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
+/** To one registry at a time. */
+const CONNECTIONS = 8;
 
 export interface ClosableRegistry extends Registry {
   close(): Promise<void>;
@@ -26,7 +28,8 @@ export interface ClosableRegistry extends Registry {
 export function createRegistry(options: RegistryOptions): ClosableRegistry {
   const transport = new Transport({
     idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-    userAgent: options.userAgent ?? 'buildkit/v0.32',
+    userAgent: options.userAgent,
+    connections: CONNECTIONS,
   });
   const api = new ApiClient(transport, new Authorizer(transport));
   const pullFrom = (domain: string): Endpoint[] => endpointsOf(options, domain, { push: false });

@@ -2,13 +2,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { invalidArgument } from '../base/index.ts';
+import type { TlsOptions } from '../http/index.ts';
 import type { RegistryHostConfig } from './types.ts';
-
-export interface TlsOptions {
-  readonly insecure: boolean;
-  readonly ca: readonly Buffer[];
-  readonly keypairs: readonly { readonly key: Buffer; readonly cert: Buffer }[];
-}
 
 export interface Endpoint {
   /** `https://registry-1.docker.io` */

@@ -1,5 +1,7 @@
 /** Resolving and reading. Sizes and digests that a registry names are checked against what it sends. */
 import { BuildError, Code, invalidArgument, notFound, sleep, throwIfAborted, toBuildError } from '../base/index.ts';
+import { readLimited, TransportError } from '../http/index.ts';
+import type { HttpResponse } from '../http/index.ts';
 import {
   detectManifestType,
   digestOf,
@@ -16,8 +18,6 @@ import {
 import type { Descriptor, Digest, Reference } from '../oci/index.ts';
 import type { ApiClient } from './api-client.ts';
 import type { Endpoint } from './endpoints.ts';
-import { readLimited, TransportError } from './transport.ts';
-import type { HttpResponse } from './transport.ts';
 import type { RegistryContext, ResolvedImage } from './types.ts';
 
 const ACCEPT = [MediaType.dockerManifest, MediaType.dockerIndex, MediaType.ociManifest, MediaType.ociIndex, '*/*'].join(
