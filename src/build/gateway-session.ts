@@ -45,6 +45,7 @@ import {
   attestationFromWire,
   attestationToWire,
   capToWire,
+  checksumRequestFromWire,
   platformFromWire,
   sourceMetaToWire,
   workerToWire,
@@ -270,6 +271,7 @@ export class GatewaySession {
         resolveMode: resolveMode(request.ResolveMode),
         logName: request.LogName,
         noConfig: request.Image?.NoConfig,
+        httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
       },
     );
     return sourceMetaToWire(meta);

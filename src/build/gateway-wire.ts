@@ -1,11 +1,15 @@
 /** Gateway values to and from their messages (frontend/gateway/pb upstream). */
 import { invalidArgument, timeToMs } from '../base/index.ts';
-import type { SourceMeta } from '../frontends/types.ts';
+import type { ResolveImageOptions, SourceMeta } from '../frontends/types.ts';
 import type { ApiCap, ResultAttestation } from '../llb/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { APICap } from '../proto/caps.pb.ts';
-import { AttestationKind, InTotoSubjectKind } from '../proto/gateway.pb.ts';
-import type { Attestation, ResolveSourceMetaResponse } from '../proto/gateway.pb.ts';
+import {
+  AttestationKind,
+  ChecksumRequest_ChecksumAlgo as ChecksumAlgo,
+  InTotoSubjectKind,
+} from '../proto/gateway.pb.ts';
+import type { Attestation, ChecksumRequest, ResolveSourceMetaResponse } from '../proto/gateway.pb.ts';
 import type { Definition, Platform as PbPlatform } from '../proto/ops.pb.ts';
 import type { WorkerRecord } from '../proto/worker.pb.ts';
 import type { WorkerInfo } from './environment.ts';
@@ -90,6 +94,20 @@ export function attestationFromWire<T>(a: Attestation, ref: T | undefined): Resu
   };
 }
 
+const CHECKSUM_ALGORITHMS = new Map([
+  [ChecksumAlgo.CHECKSUM_ALGO_SHA256, 'sha256'],
+  [ChecksumAlgo.CHECKSUM_ALGO_SHA384, 'sha384'],
+  [ChecksumAlgo.CHECKSUM_ALGO_SHA512, 'sha512'],
+] as const);
+
+/** Throws InvalidArgument for an algorithm that nobody has. */
+export function checksumRequestFromWire(request: ChecksumRequest | undefined): ResolveImageOptions['httpChecksum'] {
+  if (request === undefined) return undefined;
+  const algorithm = CHECKSUM_ALGORITHMS.get(request.Algo as typeof ChecksumAlgo.CHECKSUM_ALGO_SHA256);
+  if (algorithm === undefined) throw invalidArgument(`unsupported checksum algorithm ${request.Algo}`);
+  return { algorithm, suffix: request.Suffix };
+}
+
 export function sourceMetaToWire(meta: SourceMeta): ResolveSourceMetaResponse {
   return {
     Source: { identifier: meta.identifier, attrs: new Map(meta.attrs) },
@@ -112,7 +130,10 @@ export function sourceMetaToWire(meta: SourceMeta): ResolveSourceMetaResponse {
         meta.http.lastModified === undefined
           ? undefined
           : { seconds: BigInt(Math.floor(timeToMs(meta.http.lastModified) / 1000)), nanos: 0 },
-      ChecksumResponse: undefined,
+      ChecksumResponse: meta.http.checksumResponse && {
+        Digest: meta.http.checksumResponse.digest,
+        Suffix: meta.http.checksumResponse.suffix,
+      },
     },
   };
 }

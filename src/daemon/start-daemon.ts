@@ -15,6 +15,7 @@ import { addServices } from '../control/index.ts';
 import { createRuncExecutor } from '../executor/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
+import { Transport } from '../http/index.ts';
 import { linuxKernel, lockFile, space } from '../host/index.ts';
 import { normalizePlatform, parsePlatform } from '../oci/index.ts';
 import { createOpResolver, dropCacheMounts, RefResult, SourceSet } from '../ops/index.ts';
@@ -44,6 +45,8 @@ export interface Daemon {
 
 const GRACE_MS = 3000;
 const CACHE_ID = 'local';
+/** How long a server of a file may be silent: some make what they send while one waits. */
+const HTTP_IDLE_MS = 300_000;
 
 /** Upstream's text (cmd/buildkitd/main.go). */
 function lockRoot(root: string): { release(): void } {
@@ -114,6 +117,8 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   stack.defer(() => sessions.close());
   const registry = createRegistry({ hosts: config.registries });
   stack.defer(() => registry.close());
+  const http = new Transport({ idleTimeoutMs: HTTP_IDLE_MS });
+  stack.defer(() => http.close());
 
   let imageDeps: ImageDeps | undefined;
   const storage = await openStorage({
@@ -144,7 +149,8 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   stack.defer(() => history.close());
 
   const { accessor, hasher } = storage;
-  const sources = new SourceSet(createSources({ ...deps, accessor, hasher }));
+  const sourcesDeps = { ...deps, accessor, hasher, http };
+  const sources = new SourceSet(createSources(sourcesDeps));
   const cache = createCacheManager(CACHE_ID, openKeyStore(storage.db), createResultStore(accessor, worker.id));
   const solver = createSolver({
     cache,
@@ -174,7 +180,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     sessions,
     solver,
     sources,
-    metaResolver: createMetaResolver(deps),
+    metaResolver: createMetaResolver(sourcesDeps),
     exporters: createExporters({ ...deps, auth: (id) => createSessionAuth(sessions, () => [id]) }),
     frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
     remoteCache: {

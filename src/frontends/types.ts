@@ -29,6 +29,8 @@ export interface ResolveImageOptions {
   /** For oci-layout stores. */
   readonly sessionId?: string;
   readonly storeId?: string;
+  /** Asks for a digest of an HTTP source's file with bytes after it. */
+  readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
 }
 
 export interface BuildOpts {
@@ -60,7 +62,14 @@ export interface SourceMeta {
     readonly commitObject?: Uint8Array;
     readonly tagObject?: Uint8Array;
   };
-  readonly http?: { readonly checksum: Digest; readonly filename: string; readonly lastModified?: bigint };
+  readonly http?: {
+    /** `<algorithm>:<hex>` */
+    readonly checksum: string;
+    readonly filename: string;
+    /** Nanoseconds since 1970. */
+    readonly lastModified?: bigint;
+    readonly checksumResponse?: { readonly digest: string; readonly suffix: Uint8Array };
+  };
 }
 
 export interface GatewayClient {

@@ -15,6 +15,24 @@ export function parseDigest(text: string): Digest {
   throw invalidArgument(shape[2].length === 64 ? 'invalid checksum digest format' : 'invalid checksum digest length');
 }
 
+const HEX_DIGITS = new Map([
+  ['sha256', 64],
+  ['sha384', 96],
+  ['sha512', 128],
+]);
+
+/** As {@link parseDigest}, of any algorithm that go-digest knows: for files whose digest somebody else has published. */
+export function parseChecksum(text: string): string {
+  const shape = SHAPE.exec(text);
+  if (shape === null) throw invalidArgument('invalid checksum digest format');
+  const [, algorithm, hex] = shape;
+  const length = HEX_DIGITS.get(algorithm);
+  if (length === undefined) throw invalidArgument('unsupported digest algorithm');
+  if (hex.length !== length) throw invalidArgument('invalid checksum digest length');
+  if (!/^[0-9a-f]+$/.test(hex)) throw invalidArgument('invalid checksum digest format');
+  return text;
+}
+
 export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && SHA256.test(text);
 }

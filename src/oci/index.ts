@@ -3,7 +3,7 @@
  * texts and bytes that nobody has checked, out go checked values or typed errors. Deliberately absent: where the bytes come from.
  */
 export type * from './types.ts';
-export { chainId, DigestHasher, digestOf, isDigest, parseDigest } from './digest.ts';
+export { chainId, DigestHasher, digestOf, isDigest, parseChecksum, parseDigest } from './digest.ts';
 export { goJson, goJsonBytes } from './go-json.ts';
 export type { GoJsonValue } from './go-json.ts';
 export {

@@ -2,6 +2,7 @@
 import { jsonDetail, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
 import type { BuildError, StepProgress } from '../base/index.ts';
 import { combineCaches } from './cache/combined-cache.ts';
+import { Deferrals } from './deferrals.ts';
 import { EdgeNode } from './edge/edge-node.ts';
 import type { EdgeHost } from './edge/edge-node.ts';
 import type { MergeIndex } from './edge/merge-index.ts';
@@ -61,6 +62,7 @@ export class ActiveVertex implements EdgeHost {
   readonly #outputs = new SharedStep<readonly Result[]>(async (results) => {
     await Promise.all(results.map((r) => r.release()));
   });
+  readonly #deferrals = new Deferrals();
   #cache: CacheManager | undefined;
   #op: Op | undefined;
   #metadata: VertexOptions['metadata'];
@@ -143,6 +145,7 @@ export class ActiveVertex implements EdgeHost {
       sessions: () => [...new Set([...this.jobs].flatMap((j) => j.sessions))],
       values: (key) => [...this.jobs].flatMap((j) => (j.values.has(key) ? [j.values.get(key)] : [])),
       once: (key, work) => onceFor(() => this.jobs, key, work, signal),
+      defer: (release) => this.#deferrals.add(release),
     };
   }
 
@@ -237,6 +240,7 @@ export class ActiveVertex implements EdgeHost {
       await Promise.all([...this.#edges.values()].map((e) => e.close()));
       const steps = [...this.#maps.values(), ...this.#contents.values(), this.#outputs];
       await Promise.all(steps.map((s) => s.close()));
+      await this.#deferrals.end();
     })();
     return this.#closing;
   }

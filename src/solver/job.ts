@@ -2,6 +2,7 @@
 import { abortReason, canceled, throwIfAborted, toBuildError } from '../base/index.ts';
 import type { WarningUpdate } from '../base/index.ts';
 import type { ActiveVertex } from './active-vertex.ts';
+import { Deferrals } from './deferrals.ts';
 import { Level } from './edge/edge-state.ts';
 import type { EdgeNode, Waiter } from './edge/edge-node.ts';
 import type { KeyedResult } from './cached-result.ts';
@@ -58,6 +59,7 @@ export class ActiveJob implements Job {
   readonly #values = new Map<string, unknown>();
   readonly #sessions = new Set<string>();
   readonly #steps = new Map<string, VertexProgress>();
+  readonly #deferrals = new Deferrals();
   readonly #abort = new AbortController();
   readonly #onDiscard: () => void;
   #discarding: Promise<void> | undefined;
@@ -130,6 +132,7 @@ export class ActiveJob implements Job {
       sessions: () => this.sessions,
       values: (key) => (this.#values.has(key) ? [this.#values.get(key)] : []),
       once: (key, make) => onceFor(() => [this], key, make, either.signal),
+      defer: (release) => this.#deferrals.add(release),
     };
     const end = progress.start(false);
     try {
@@ -167,6 +170,7 @@ export class ActiveJob implements Job {
       this.progress.close();
       this.#onDiscard();
       await this.#graph.drop(this);
+      await this.#deferrals.end();
       this.onceValues.clear();
     })();
     return this.#discarding;

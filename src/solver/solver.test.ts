@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BuildError, Code } from '../base/index.ts';
-import { createMemoryKeyStore, keysBelow, verticesOf } from './index.ts';
+import { createMemoryKeyStore, createSolver, keysBelow, verticesOf } from './index.ts';
 import type { Edge, StatusBatch, VertexState } from './index.ts';
 import { digestOf, toy, ToyWorld } from './toy-graph.ts';
 
@@ -147,7 +147,32 @@ void test('a value is computed once for jobs that share it', async () => {
   await job.discard();
 });
 
-void test('outputs of one vertex share its run', async () => {
+void test('what was held for jobs is given back when the last of them has ended', async () => {
+  const world = new ToyWorld();
+  const given: string[] = [];
+  const solver = createSolver({
+    cache: world.cache,
+    resolveOp: ({ digest }) => ({
+      cacheMap: async (context) => {
+        context.defer(async () => void given.push('vertex'));
+        return { map: { digest, deps: [] }, done: true };
+      },
+      exec: async () => [world.result('v')],
+      acquire: async () => () => {},
+    }),
+  });
+  const [a, b] = [solver.newJob('a'), solver.newJob('b')];
+  for (const job of [a, b]) await (await job.build(toy({ name: 'shared' }))).release();
+  await a.step({ digest: digestOf('o'), name: 'o' }, async (c) => c.defer(async () => void given.push('step')));
+  assert.deepEqual(given, []);
+  await a.discard();
+  assert.deepEqual(given, ['step']);
+  await b.discard();
+  assert.deepEqual(given, ['step', 'vertex']);
+  await solver.close();
+});
+
+test('outputs of one vertex share its run', async () => {
   const world = new ToyWorld();
   const spec = { name: 'two', outputs: 2, ms: 5 };
   assert.equal(

@@ -76,6 +76,8 @@ export interface JobContext {
    * (used so that a tag is resolved once a build).
    */
   once<T>(key: string, work: () => Promise<T>): Promise<T>;
+  /** Calls `release` when the last job that shares the work has ended: what was found out for it can be held so long. */
+  defer(release: () => Promise<void>): void;
 }
 
 export interface Op {

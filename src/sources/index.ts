@@ -1,9 +1,11 @@
 /**
- * Content from outside: images of registries, images of clients' OCI layouts, clients' directories. In come identifiers with
- * attributes, out go cache keys and refs; image layers stay lazy. Deliberately absent: git and HTTP sources, and what is built on top.
+ * Content from outside: images of registries, images of clients' OCI layouts, clients' directories, files of
+ * HTTP servers. In come identifiers with attributes, out go cache keys and refs; image layers stay lazy. Deliberately absent: git
+ * sources, and what is built on top.
  */
-import type { CacheAccessor } from '../storage/types.ts';
 import type { TreeHasher } from '../storage/index.ts';
+import { createHttpSource } from './http/index.ts';
+import type { HttpSourceDeps } from './http/index.ts';
 import { createImageSource } from './image.ts';
 import type { ImageDeps } from './image-origin.ts';
 import { createLocalSource } from './local.ts';
@@ -11,6 +13,8 @@ import { createOciLayoutSource } from './oci-layout.ts';
 import type { Source } from './types.ts';
 
 export type * from './types.ts';
+export { createHttpSource } from './http/index.ts';
+export type { ChecksumRequest, HttpMeta, HttpSourceDeps } from './http/index.ts';
 export { createImageSource } from './image.ts';
 export { createLocalSource } from './local.ts';
 export type { LocalSourceDeps } from './local.ts';
@@ -21,12 +25,11 @@ export { createMetaResolver } from './meta-resolver.ts';
 export type { ImageMeta, MetaOptions, MetaResolver, SourceMetaAnswer } from './meta-resolver.ts';
 export { createSessionAuth } from './session-auth.ts';
 
-export interface SourcesDeps extends ImageDeps {
-  readonly accessor: CacheAccessor;
+export interface SourcesDeps extends ImageDeps, HttpSourceDeps {
   readonly hasher: TreeHasher;
 }
 
 /** All sources that there are, for a SourceSet. */
 export function createSources(deps: SourcesDeps): readonly Source[] {
-  return [createImageSource(deps), createOciLayoutSource(deps), createLocalSource(deps)];
+  return [createImageSource(deps), createOciLayoutSource(deps), createLocalSource(deps), createHttpSource(deps)];
 }

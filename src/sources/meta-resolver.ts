@@ -1,4 +1,4 @@
-/** What a source is, without making a snapshot of it: digests and configs of images for frontends. */
+/** What a source is, before a step uses it: digests and configs of images, digests of files, for frontends. */
 import { invalidArgument, notFound, wrapError } from '../base/index.ts';
 import { defaultPlatform, MAX_MANIFEST_BYTES, normalizeReference } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
@@ -8,6 +8,8 @@ import { parseLayoutRequest } from './image-attrs.ts';
 import type { ResolveMode } from './image-attrs.ts';
 import { describeLayoutRoot, layoutOrigin, registryOrigin } from './image-origin.ts';
 import type { ImageDeps } from './image-origin.ts';
+import { resolveHttpMeta } from './http/index.ts';
+import type { ChecksumRequest, HttpMeta, HttpSourceDeps } from './http/index.ts';
 import { pullManifests } from './pull-manifests.ts';
 
 export interface MetaOptions {
@@ -16,6 +18,7 @@ export interface MetaOptions {
   readonly sessionId?: string;
   readonly storeId?: string;
   readonly noConfig?: boolean;
+  readonly httpChecksum?: ChecksumRequest;
 }
 
 export interface ImageMeta {
@@ -29,6 +32,7 @@ export interface SourceMetaAnswer {
   readonly identifier: string;
   readonly attrs: ReadonlyMap<string, string>;
   readonly image?: { readonly digest: Digest; readonly config?: Uint8Array };
+  readonly http?: HttpMeta;
 }
 
 export interface MetaResolver {
@@ -41,9 +45,9 @@ export interface MetaResolver {
   ): Promise<SourceMetaAnswer>;
 }
 
-const PASSED_ON = new Set(['local', 'git', 'http', 'https']);
+const PASSED_ON = new Set(['local', 'git']);
 
-export function createMetaResolver(deps: ImageDeps): MetaResolver {
+export function createMetaResolver(deps: ImageDeps & HttpSourceDeps): MetaResolver {
   async function registryImage(text: string, options: MetaOptions, context: JobContext): Promise<ImageMeta> {
     const name = normalizeReference(text);
     const { ref, descriptor } = await resolveOnce(deps, name, options.resolveMode ?? 'default', context);
@@ -96,6 +100,10 @@ export function createMetaResolver(deps: ImageDeps): MetaResolver {
       if (at < 0) throw invalidArgument(`failed to parse ${identifier}: invalid`);
       const [scheme, ref] = [identifier.slice(0, at), identifier.slice(at + 3)];
       if (PASSED_ON.has(scheme)) return { identifier, attrs };
+      if (scheme === 'http' || scheme === 'https') {
+        const http = await resolveHttpMeta(deps, { scheme, ref, attrs }, options.httpChecksum, context);
+        return { identifier, attrs, http };
+      }
       if (scheme !== 'docker-image' && scheme !== 'oci-layout') throw notFound(`unknown scheme ${scheme}`);
       try {
         const image = await (scheme === 'oci-layout'

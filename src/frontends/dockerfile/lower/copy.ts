@@ -3,7 +3,7 @@ import { randomId } from '../../../base/index.ts';
 import { FileAction, copy, git, http, merge, mkfile, owner, scratch } from '../../../llb/index.ts';
 import type { ConstraintOptions, CopyOptions, State } from '../../../llb/index.ts';
 import { parseModeChange } from '../../../files/index.ts';
-import { parseDigest } from '../../../oci/index.ts';
+import { parseChecksum } from '../../../oci/index.ts';
 import { parseGitRef } from '../git-ref.ts';
 import type { GitRef } from '../git-ref.ts';
 import { baseName, cleanPath, cut, joinPath } from '../go-text.ts';
@@ -163,7 +163,7 @@ class CopyLowering {
     const source = http(url, {
       filename,
       customName: name,
-      checksum: this.#checksum === '' ? undefined : parseDigest(this.#checksum),
+      checksum: this.#checksum === '' ? undefined : parseChecksum(this.#checksum),
       description: { 'com.docker.dockerfile.v1.command': '' },
     });
     this.#add(source, filename, { attemptUnpack: command.unpack ?? false });
