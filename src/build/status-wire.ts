@@ -1,9 +1,9 @@
 /** Progress of a job as messages (moby.buildkit.v1.StatusResponse), cut so that none comes near what a message may hold. */
 import type { TimeNs } from '../base/index.ts';
-import type { StatusResponse, VertexLog as PbLog } from '../proto/control.pb.ts';
+import type { StatusResponse, VertexCause, VertexLog as PbLog } from '../proto/control.pb.ts';
 import type { Timestamp } from '../proto/google/protobuf/timestamp.pb.ts';
 import type { Range, SourceInfo } from '../proto/ops.pb.ts';
-import type { StatusBatch } from '../solver/index.ts';
+import type { StatusBatch, VertexState } from '../solver/index.ts';
 import { toTimestamp } from './history/wire-time.ts';
 
 /** Log bytes in one message (upstream: control/control.go). */
@@ -33,6 +33,22 @@ function logChunks(logs: StatusBatch['logs']): PbLog[][] {
   return chunks;
 }
 
+function causeToWire({ skipped = false, misses = [] }: VertexState): VertexCause | undefined {
+  if (!skipped && misses.length === 0) return undefined;
+  return {
+    skipped,
+    misses: misses.map((miss) => {
+      const change = miss.kind === 'content' ? miss.change : undefined;
+      return {
+        kind: miss.kind,
+        input: 'input' in miss ? miss.input : 0,
+        changes: [...(change?.lines ?? [])],
+        totalChanges: BigInt(change?.total ?? 0),
+      };
+    }),
+  };
+}
+
 /** One message, and more where the logs are long. */
 export function statusToWire(batch: StatusBatch): StatusResponse[] {
   const [first = [], ...rest] = logChunks(batch.logs);
@@ -46,6 +62,7 @@ export function statusToWire(batch: StatusBatch): StatusResponse[] {
       completed: optionalTime(v.completed),
       error: v.error,
       progressGroup: v.progressGroup && { ...v.progressGroup },
+      cause: causeToWire(v),
     })),
     statuses: batch.statuses.map((s) => ({
       ID: s.id,

@@ -11,6 +11,7 @@ import { alignTable } from './table.ts';
 import { toJson } from './template.ts';
 import { formatBytesShort, formatGoDuration } from './units.ts';
 import { formatFlag, readFormat } from './usage-commands.ts';
+import { whyCommand } from './why-command.ts';
 import { goMessage, goSlice, platformText, versionValue, workerValue } from './values.ts';
 
 function verboseWorker(w: WorkerRecord): string {
@@ -196,6 +197,7 @@ export const debugCommand: CommandSpec<CommandContext> = {
     { name: 'info', usage: 'display internal information', flags: [formatFlag], action: info },
     monitorCommand,
     logsCommand,
+    whyCommand,
     ctlCommand,
     getCommand,
     historiesCommand,

@@ -92,7 +92,7 @@ export const historiesCommand: CommandSpec<CommandContext> = {
   action: list,
 };
 
-function needRef(args: readonly string[]): string {
+export function needRef(args: readonly string[]): string {
   if (args.length === 0) throw invalidArgument('build ref must be specified');
   return args[0];
 }

@@ -195,7 +195,32 @@ export interface Vertex {
   started: Timestamp | undefined;
   completed: Timestamp | undefined;
   error: string;
-  progressGroup: ProgressGroup | undefined;
+  progressGroup:
+    | ProgressGroup
+    | undefined;
+  /** Ours: clients that do not know it skip it. */
+  cause: VertexCause | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** Why a vertex ran, or that it did not have to. */
+export interface VertexCause {
+  /** Shown as cached because nothing needed its result. */
+  skipped: boolean;
+  misses: CacheMiss[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** A part of the vertex' cache key that was looked up and missed. */
+export interface CacheMiss {
+  /** ignored, operation, input, content, combination, pruned or lost. */
+  kind: string;
+  /** Index of the input, for input and content. */
+  input: number;
+  /** How the content differs from what was read the last time; not all of it. */
+  changes: string[];
+  /** How many differences there are; 0: not known. */
+  totalChanges: bigint;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -2743,6 +2768,7 @@ function createBaseVertex(): Vertex {
     completed: undefined,
     error: "",
     progressGroup: undefined,
+    cause: undefined,
     _unknownFields: {},
   };
 }
@@ -2772,6 +2798,9 @@ export const Vertex: MessageFns<Vertex> = {
     }
     if (message.progressGroup !== undefined) {
       ProgressGroup.encode(message.progressGroup, writer.uint32(66).fork()).join();
+    }
+    if (message.cause !== undefined) {
+      VertexCause.encode(message.cause, writer.uint32(8010).fork()).join();
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -2861,6 +2890,14 @@ export const Vertex: MessageFns<Vertex> = {
             message.progressGroup = ProgressGroup.decode(reader, reader.uint32());
             continue;
           }
+          case 1001: {
+            if (tag !== 8010) {
+              break;
+            }
+
+            message.cause = VertexCause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2891,6 +2928,7 @@ export const Vertex: MessageFns<Vertex> = {
       completed: isSet(object.completed) ? fromJsonTimestamp(object.completed) : undefined,
       error: isSet(object.error) ? globalThis.String(object.error) : "",
       progressGroup: isSet(object.progressGroup) ? ProgressGroup.fromJSON(object.progressGroup) : undefined,
+      cause: isSet(object.cause) ? VertexCause.fromJSON(object.cause) : undefined,
     };
   },
 
@@ -2920,6 +2958,9 @@ export const Vertex: MessageFns<Vertex> = {
     if (message.progressGroup !== undefined) {
       obj.progressGroup = ProgressGroup.toJSON(message.progressGroup);
     }
+    if (message.cause !== undefined) {
+      obj.cause = VertexCause.toJSON(message.cause);
+    }
     return obj;
   },
 
@@ -2942,6 +2983,248 @@ export const Vertex: MessageFns<Vertex> = {
     message.progressGroup = (object.progressGroup !== undefined && object.progressGroup !== null)
       ? ProgressGroup.fromPartial(object.progressGroup)
       : undefined;
+    message.cause = (object.cause !== undefined && object.cause !== null)
+      ? VertexCause.fromPartial(object.cause)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseVertexCause(): VertexCause {
+  return { skipped: false, misses: [], _unknownFields: {} };
+}
+
+export const VertexCause: MessageFns<VertexCause> = {
+  encode(message: VertexCause, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.skipped !== false) {
+      writer.uint32(8).bool(message.skipped);
+    }
+    for (const v of message.misses) {
+      CacheMiss.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VertexCause {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVertexCause();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.skipped = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.misses.push(CacheMiss.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VertexCause {
+    return {
+      skipped: isSet(object.skipped) ? globalThis.Boolean(object.skipped) : false,
+      misses: globalThis.Array.isArray(object?.misses) ? object.misses.map((e: any) => CacheMiss.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: VertexCause): unknown {
+    const obj: any = {};
+    if (message.skipped !== false) {
+      obj.skipped = message.skipped;
+    }
+    if (message.misses?.length) {
+      obj.misses = message.misses.map((e) => CacheMiss.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<VertexCause>, I>>(base?: I): VertexCause {
+    return VertexCause.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VertexCause>, I>>(object: I): VertexCause {
+    const message = createBaseVertexCause();
+    message.skipped = object.skipped ?? false;
+    message.misses = object.misses?.map((e) => CacheMiss.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCacheMiss(): CacheMiss {
+  return { kind: "", input: 0, changes: [], totalChanges: 0n, _unknownFields: {} };
+}
+
+export const CacheMiss: MessageFns<CacheMiss> = {
+  encode(message: CacheMiss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.input !== 0) {
+      writer.uint32(16).uint32(message.input);
+    }
+    for (const v of message.changes) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.totalChanges !== 0n) {
+      if (BigInt.asUintN(64, message.totalChanges) !== message.totalChanges) {
+        throw new globalThis.Error("value provided for field message.totalChanges of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.totalChanges);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CacheMiss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCacheMiss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.input = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changes.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.totalChanges = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CacheMiss {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      input: isSet(object.input) ? globalThis.Number(object.input) : 0,
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => globalThis.String(e)) : [],
+      totalChanges: isSet(object.totalChanges) ? BigInt(object.totalChanges) : 0n,
+    };
+  },
+
+  toJSON(message: CacheMiss): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.input !== 0) {
+      obj.input = Math.round(message.input);
+    }
+    if (message.changes?.length) {
+      obj.changes = message.changes;
+    }
+    if (message.totalChanges !== 0n) {
+      obj.totalChanges = message.totalChanges.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CacheMiss>, I>>(base?: I): CacheMiss {
+    return CacheMiss.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CacheMiss>, I>>(object: I): CacheMiss {
+    const message = createBaseCacheMiss();
+    message.kind = object.kind ?? "";
+    message.input = object.input ?? 0;
+    message.changes = object.changes?.map((e) => e) || [];
+    message.totalChanges = (object.totalChanges !== undefined && object.totalChanges !== null)
+      ? BigInt(object.totalChanges)
+      : 0n;
     return message;
   },
 };

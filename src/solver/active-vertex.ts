@@ -1,5 +1,5 @@
 /** A vertex that at least one job holds: its op and what the op has told or made, shared by all its edges and jobs. */
-import { jsonDetail, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
+import { jsonDetail, logger, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
 import type { BuildError, StepProgress } from '../base/index.ts';
 import { combineCaches } from './cache/combined-cache.ts';
 import { Deferrals } from './deferrals.ts';
@@ -15,6 +15,7 @@ import type {
   CacheManager,
   CacheMap,
   CacheMapDep,
+  CacheMiss,
   JobContext,
   Op,
   Result,
@@ -36,6 +37,12 @@ export interface VertexSurroundings {
   readonly queue: RunQueue;
   readonly index: MergeIndex<EdgeNode>;
   follow(from: ActiveVertex, to: ActiveVertex): void;
+}
+
+/** Why a vertex runs, and the same again with what was found out about it meanwhile. */
+interface Why {
+  readonly misses: readonly CacheMiss[];
+  readonly explained: Promise<readonly CacheMiss[]>;
 }
 
 export interface ActiveInput {
@@ -157,17 +164,34 @@ export class ActiveVertex implements EdgeHost {
   }
 
   /** Runs `work`, shown as a start of the vertex where `shown`; errors get the vertex as a detail. */
-  async #tracked<T>(shown: boolean, work: () => Promise<T>): Promise<T> {
-    const end = shown ? this.progress.start(false) : undefined;
+  async #tracked<T>(shown: boolean, work: () => Promise<T>, why?: Why): Promise<T> {
+    const end = shown ? this.progress.start(false, why?.misses) : undefined;
     try {
       const value = await work();
-      end?.({ cached: false });
+      end?.({ cached: false, misses: await why?.explained });
       return value;
     } catch (error) {
       const described = this.#describe(error);
-      if (end !== undefined) end({ cached: false, error: described.message });
+      if (end !== undefined) end({ cached: false, error: described.message, misses: await why?.explained });
       throw described;
     }
+  }
+
+  /** Beside the run: what changed in the content of inputs, as far as the op can tell. Never fails. */
+  #explain(misses: readonly CacheMiss[], inputs: readonly Result[], signal: AbortSignal): Promise<CacheMiss[]> {
+    const map = this.#maps.get(0)?.value?.map;
+    return Promise.all(
+      misses.map(async (miss) => {
+        const explain = miss.kind === 'content' ? map?.deps[miss.input]?.explain : undefined;
+        if (miss.kind !== 'content' || explain === undefined) return miss;
+        try {
+          return { ...miss, change: await explain(inputs[miss.input], this.context(signal)) };
+        } catch (error) {
+          logger.debug('a cache miss could not be explained', { vertex: this.vertex.name, error });
+          return miss;
+        }
+      }),
+    );
   }
 
   async cacheMap(index: number, signal: AbortSignal): Promise<{ map: CacheMap; done: boolean }> {
@@ -208,7 +232,7 @@ export class ActiveVertex implements EdgeHost {
   }
 
   /** All outputs; they stay the vertex'. */
-  run(inputs: readonly Result[], signal: AbortSignal): Promise<readonly Result[]> {
+  run(inputs: readonly Result[], misses: readonly CacheMiss[], signal: AbortSignal): Promise<readonly Result[]> {
     return this.#outputs.get(signal, async (s) => {
       // Held until the op has really ended, also when the jobs, and with them the input vertices, have gone before.
       const held = inputs.map((r) => r.fork());
@@ -219,7 +243,8 @@ export class ActiveVertex implements EdgeHost {
         });
         try {
           throwIfAborted(s);
-          return await this.#tracked(true, () => op.exec(this.context(s), held));
+          const why = { misses, explained: this.#explain(misses, held, s) };
+          return await this.#tracked(true, () => op.exec(this.context(s), held), why);
         } finally {
           release();
         }

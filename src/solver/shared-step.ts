@@ -66,6 +66,11 @@ export class SharedStep<T> {
     this.#outcome = { kind: 'running', settled, abort, waiters: 0 };
   }
 
+  /** What was made, once it is. */
+  get value(): T | undefined {
+    return this.#outcome.kind === 'done' ? this.#outcome.value : undefined;
+  }
+
   forgetError(): void {
     if (this.#outcome.kind === 'failed') this.#outcome = { kind: 'none' };
   }

@@ -4,7 +4,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import assert from 'node:assert/strict';
 import { notFound, throwIfAborted } from '../base/index.ts';
 import { createCacheManager, createMemoryKeyStore, createSolver } from './index.ts';
-import type { CacheManager, Edge, KeyStore, Op, Result, ResultStore, Solver, Vertex, VertexOptions } from './index.ts';
+import type {
+  CacheManager,
+  CacheMapDep,
+  Edge,
+  KeyStore,
+  Op,
+  Result,
+  ResultStore,
+  Solver,
+  Vertex,
+  VertexOptions,
+} from './index.ts';
 
 export function digestOf(text: string): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
@@ -18,6 +29,7 @@ export interface ToySpec {
   /** Made value; derived from name and inputs where it is not given. */
   readonly value?: string;
   readonly content?: boolean;
+  readonly explain?: CacheMapDep['explain'];
   readonly options?: VertexOptions;
   readonly ms?: number;
   readonly fail?: () => Error | undefined;
@@ -90,7 +102,9 @@ export class ToyWorld {
         map: {
           digest: spec.key?.startsWith('random:') ? spec.key : digestOf(spec.key ?? spec.name),
           deps: vertex.inputs.map(() =>
-            spec.content ? { computeDigest: async (r: Result) => digestOf(r.sys as string) } : {},
+            spec.content
+              ? { computeDigest: async (r: Result) => digestOf(r.sys as string), explain: spec.explain }
+              : {},
           ),
         },
         done: true,

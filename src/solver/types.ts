@@ -51,6 +51,11 @@ export interface CacheMapDep {
   readonly selector?: string;
   /** Content key of the input; undefined: the input has no content key. */
   readonly computeDigest?: (result: Result, context: JobContext) => Promise<string>;
+  /**
+   * In words, how the content differs from what this step read when it ran last; remembers what it reads now. Called when
+   * the step runs because the cache does not know the content. Must not fail for want of a memory.
+   */
+  readonly explain?: (result: Result, context: JobContext) => Promise<ContentChange | undefined>;
   /** Called before the content key is computed and before exec (unlazies the input). */
   readonly preprocess?: (result: Result, context: JobContext) => Promise<void>;
 }
@@ -61,6 +66,27 @@ export interface CacheMap {
   /** One per input of the vertex. */
   readonly deps: readonly CacheMapDep[];
 }
+
+/** Differences between two contents of an input, one line each; `total` counts those that are left out too. */
+export interface ContentChange {
+  readonly total: number;
+  readonly lines: readonly string[];
+}
+
+/**
+ * Why a vertex ran: the part of its key that was looked up and missed.
+ * - `ignored`: the cache was not to be used.
+ * - `operation`: the inputs are known, what is done with them is not (for a vertex without inputs: it is not known at all).
+ * - `input`: that input was made anew, and no cached result follows from it.
+ * - `content`: that input was made anew, and its content is not known either.
+ * - `combination`: every input leads to a cached result, no result follows from all of them.
+ * - `pruned`: the key is known, its result is gone.
+ * - `lost`: there was a result, it could not be loaded.
+ */
+export type CacheMiss =
+  | { readonly kind: 'ignored' | 'operation' | 'combination' | 'pruned' | 'lost' }
+  | { readonly kind: 'input'; readonly input: number }
+  | { readonly kind: 'content'; readonly input: number; readonly change?: ContentChange };
 
 /** What an op sees of the jobs that wait for it. */
 export interface JobContext {
@@ -207,6 +233,10 @@ export interface VertexState {
   /** Empty: none. */
   readonly error: string;
   readonly progressGroup?: ProgressGroup;
+  /** Why it runs or ran. */
+  readonly misses?: readonly CacheMiss[];
+  /** Shown as cached because nothing needed its result: it was neither run nor loaded. */
+  readonly skipped?: boolean;
 }
 
 export interface VertexStatus {

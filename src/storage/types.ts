@@ -5,6 +5,7 @@
 import type { StepProgress } from '../base/index.ts';
 import type { ContentProvider } from '../content/types.ts';
 import type { Compression, Descriptor, Digest } from '../oci/types.ts';
+import type { ContentChange } from '../solver/types.ts';
 
 /** One mount(2) as containerd writes it: type `overlay` or `bind`, options like `lowerdir=…`, `ro`, `rbind`. */
 export interface Mount {
@@ -171,4 +172,14 @@ export interface ContentHasher {
     selector: Omit<ContentSelector, 'path'>,
     context: StorageContext,
   ): Promise<Digest>;
+  /**
+   * How what the selectors select differs from what was selected the last time for the same `step`: a text that stays the
+   * same from build to build. undefined: not known. After checksum of the same selectors.
+   */
+  compare(
+    ref: ImmutableRef,
+    selectors: readonly ContentSelector[],
+    step: string,
+    context: StorageContext,
+  ): Promise<ContentChange | undefined>;
 }

@@ -103,6 +103,7 @@ function ownStep(name: string): StatusResponse {
     completed: time,
     error: '',
     progressGroup: undefined,
+    cause: undefined,
   };
   return { vertexes: [vertex], statuses: [], logs: [], warnings: [] };
 }

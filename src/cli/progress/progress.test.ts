@@ -31,6 +31,7 @@ const vertex = (digest: string, more: Partial<Vertex> = {}): Vertex => ({
   completed: undefined,
   error: '',
   progressGroup: undefined,
+  cause: undefined,
   ...more,
 });
 const line = (digest: string, seconds: number, text: string): VertexLog => ({

@@ -1,5 +1,12 @@
 import { formatTime } from '../../base/index.ts';
-import type { StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning } from '../../proto/control.pb.ts';
+import type {
+  CacheMiss,
+  StatusResponse,
+  Vertex,
+  VertexLog,
+  VertexStatus,
+  VertexWarning,
+} from '../../proto/control.pb.ts';
 import type { Timestamp } from '../../proto/google/protobuf/timestamp.pb.ts';
 import { timeOf } from './trace.ts';
 
@@ -16,6 +23,16 @@ const some = <T>(list: readonly T[]): readonly T[] | undefined => (list.length =
 const text = (value: string): string | undefined => (value === '' ? undefined : value);
 const count = (value: bigint): number | undefined => (value === 0n ? undefined : Number(value));
 
+/** Not upstream's: why the vertex ran, as our daemon tells it. */
+function miss(m: CacheMiss, v: Vertex): unknown {
+  return {
+    kind: m.kind,
+    input: m.kind === 'input' || m.kind === 'content' ? v.inputs[m.input] : undefined,
+    changes: some(m.changes),
+    totalChanges: count(m.totalChanges),
+  };
+}
+
 function vertex(v: Vertex): unknown {
   const group = v.progressGroup;
   return {
@@ -27,6 +44,7 @@ function vertex(v: Vertex): unknown {
     cached: v.cached || undefined,
     error: text(v.error),
     progressGroup: group && { id: text(group.id), name: text(group.name), weak: group.weak || undefined },
+    cause: v.cause && { skipped: v.cause.skipped || undefined, misses: some(v.cause.misses.map((m) => miss(m, v))) },
   };
 }
 

@@ -9,7 +9,7 @@ import type { ContentHasher } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
 import { refOf } from '../ref-result.ts';
 import { execJson } from './exec-json.ts';
-import { checksumError } from '../checksum-error.ts';
+import { contentDep } from '../content-dep.ts';
 
 interface InputUse {
   selectors: string[];
@@ -45,27 +45,19 @@ function contentPaths(selectors: readonly string[]): string[] {
   return all.filter((path) => !isBelow(path)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-export function execCacheMap(hasher: ContentHasher, op: ExecOp, platform: Platform, inputs: number): CacheMap {
-  const deps = usesOf(op, inputs).map(({ selectors, byContent }): CacheMapDep => {
-    const paths = contentPaths(selectors);
+/** `name` is the step's. */
+export function execCacheMap(
+  hasher: ContentHasher,
+  op: ExecOp,
+  platform: Platform,
+  inputs: number,
+  name: string,
+): CacheMap {
+  const deps = usesOf(op, inputs).map(({ selectors, byContent }, input): CacheMapDep => {
+    const read = contentPaths(selectors).map((path) => ({ path, followLinks: path !== '/' }));
     return {
       ...(selectors.length > 0 ? { selector: sha256(selectors.join('\0')) } : {}),
-      ...(byContent
-        ? {
-            async computeDigest(result: Result, context: JobContext) {
-              const ref = refOf(result);
-              const digests: string[] = [];
-              for (const path of paths) {
-                try {
-                  digests.push(await hasher.checksum(ref, path, { followLinks: path !== '/' }, context));
-                } catch (error) {
-                  throw checksumError(error, ref);
-                }
-              }
-              return sha256(digests.join('\0'));
-            },
-          }
-        : {}),
+      ...(byContent ? contentDep(hasher, read, `${name} ${input}`) : {}),
       async preprocess(result: Result, context: JobContext) {
         await refOf(result)?.unlazy(context);
       },

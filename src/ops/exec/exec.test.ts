@@ -80,6 +80,7 @@ class FakeStore {
 
 const platform = { os: 'linux', architecture: 'amd64' };
 const hasher: ContentHasher = {
+  compare: async () => undefined,
   checksum: async (ref, path, selector) => `sha256:${ref?.id}:${path}:${selector.followLinks === true}` as Digest,
 };
 const root = { input: 0n, output: 0n, dest: '/' };

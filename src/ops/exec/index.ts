@@ -36,7 +36,7 @@ export function createExecOp(
   const { accessor, executor, sessions } = deps;
   return {
     async cacheMap() {
-      return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length), done: true };
+      return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length, vertex.name), done: true };
     },
     async exec(context: JobContext, results: readonly Result[]) {
       const inputs = results.map(refOf);

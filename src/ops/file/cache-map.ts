@@ -7,7 +7,7 @@ import type { ContentHasher, ContentSelector } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
 import { refOf } from '../ref-result.ts';
 import { actionJson } from './action-json.ts';
-import { checksumError } from '../checksum-error.ts';
+import { contentDep } from '../content-dep.ts';
 
 const NONE = -1n;
 
@@ -68,7 +68,13 @@ function isPlainChain(indexes: readonly Indexes[]): boolean {
   );
 }
 
-export function fileCacheMap(hasher: ContentHasher, actions: readonly FileAction[], inputCount: number): CacheMap {
+/** `name` is the step's. */
+export function fileCacheMap(
+  hasher: ContentHasher,
+  actions: readonly FileAction[],
+  inputCount: number,
+  name: string,
+): CacheMap {
   const use = new InputUse();
   const encoded: string[] = [];
   const indexes: Indexes[] = [];
@@ -105,7 +111,8 @@ export function fileCacheMap(hasher: ContentHasher, actions: readonly FileAction
     // Descending: how it once happened to be.
     const paths = used.map((s) => Buffer.from(s.path)).sort((a, b) => Buffer.compare(b, a));
     const joined = Buffer.concat(paths.flatMap((p, i) => (i === 0 ? [p] : [Buffer.from([0]), p])));
-    return { selector: sha256(joined), computeDigest: contentDigest(hasher, distinct(used)), preprocess: unlazy };
+    const read = distinct(used).map((s) => ({ ...s, path: posix.join('/', s.path).replace(/(?<=.)\/$/, '') }));
+    return { selector: sha256(joined), ...contentDep(hasher, read, `${name} ${input}`), preprocess: unlazy };
   });
   return { digest: sha256(`{${fields.join(',')}}`), deps };
 }
@@ -147,20 +154,4 @@ function distinct(selectors: readonly ContentSelector[]): readonly ContentSelect
       .map((path) => ({ path, followLinks }));
   };
   return [...plain(false), ...plain(true), ...selectors.filter(isFiltered)].sort((a, b) => compareText(a.path, b.path));
-}
-
-function contentDigest(hasher: ContentHasher, selectors: readonly ContentSelector[]) {
-  return async (result: Result, context: JobContext): Promise<string> => {
-    const ref = refOf(result);
-    const digests: string[] = [];
-    for (const { path, ...selector } of selectors) {
-      const clean = posix.join('/', path).replace(/(?<=.)\/$/, '');
-      try {
-        digests.push(await hasher.checksum(ref, clean, selector, context));
-      } catch (error) {
-        throw checksumError(error, ref);
-      }
-    }
-    return sha256(digests.join('\0'));
-  };
 }

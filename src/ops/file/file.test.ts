@@ -81,6 +81,7 @@ const context = {
 } as unknown as JobContext;
 
 const hasher: ContentHasher = {
+  compare: async () => undefined,
   checksum: async (ref, path, selector) =>
     `sha256:${JSON.stringify([ref?.id, path, selector.followLinks === true])}` as Digest,
 };

@@ -25,7 +25,7 @@ export function createFileOp(
 ): Op {
   return {
     async cacheMap() {
-      return { map: fileCacheMap(deps.hasher, op.actions, vertex.inputs.length), done: true };
+      return { map: fileCacheMap(deps.hasher, op.actions, vertex.inputs.length, vertex.name), done: true };
     },
     async exec(context: JobContext, inputs: readonly Result[]) {
       const plan = planActions(op.actions, inputs.length);

@@ -9,6 +9,7 @@ import type {
   CacheKey,
   CacheKeySelector,
   CacheManager,
+  CacheMiss,
   CacheMap,
   CacheMapDep,
   Edge,
@@ -43,8 +44,8 @@ export interface EdgeHost {
     from: EdgeHost,
     signal: AbortSignal,
   ): Promise<string | undefined>;
-  /** The results stay the vertex'. */
-  run(inputs: readonly Result[], signal: AbortSignal): Promise<readonly Result[]>;
+  /** The results stay the vertex'. `misses`: why nothing was loaded instead. */
+  run(inputs: readonly Result[], misses: readonly CacheMiss[], signal: AbortSignal): Promise<readonly Result[]>;
 }
 
 /** Who waits for an edge, and for how much of it. */
@@ -159,6 +160,7 @@ export class EdgeNode {
       const dep = this.state.deps[i];
       dep.error = target.phase.kind === 'failed' ? target.phase.error : undefined;
       dep.level = target.phase.kind === 'done' ? Level.COMPLETE : target.level;
+      dep.isFresh = target.phase.kind === 'done' && target.phase.result.record === undefined;
       if (dep.level >= Level.FAST && !this.state.ignoreCache) dep.keys = target.keys.length;
     }
   }
@@ -207,7 +209,7 @@ export class EdgeNode {
       case 'load':
         return this.#doLoad(work);
       case 'run':
-        return this.#doRun(signal);
+        return this.#doRun(work, signal);
     }
   }
 
@@ -320,8 +322,12 @@ export class EdgeNode {
       throw wrapError(error, 'failed to compute cache key');
     }
     if (signal.aborted) return;
-    const key = digest === undefined ? undefined : rootKey(digest, 0);
-    this.state.deps[i].content = { kind: 'known', key };
+    if (digest === undefined) {
+      this.state.deps[i].content = { kind: 'known' };
+      return;
+    }
+    const known = await orMiss('query', () => this.vertex.cache.query([], 0, digest, 0));
+    this.state.deps[i].content = { kind: 'known', key: rootKey(digest, 0), inCache: known.length > 0 };
   }
 
   async #doLoad(work: Work & { kind: 'load' }): Promise<void> {
@@ -335,6 +341,7 @@ export class EdgeNode {
       end({ cached: false });
       logger.debug('cache record could not be loaded', { record: record.id, error });
       s.records = s.records.filter((r) => r !== record);
+      s.hasLost = true;
       if (s.phase.kind === 'loading') s.phase = { kind: 'open' };
       return;
     }
@@ -349,13 +356,13 @@ export class EdgeNode {
     return { vertex: this.vertex.vertex, index: this.output };
   }
 
-  async #doRun(signal: AbortSignal): Promise<void> {
+  async #doRun(work: Work & { kind: 'run' }, signal: AbortSignal): Promise<void> {
     const inputs = (this.#slots ?? []).map((slot) => {
       const { phase } = slot.target.state;
       if (phase.kind !== 'done') throw new Error(`input of ${this.vertex.vertex.name} is not complete`);
       return phase.result;
     });
-    const outputs = await this.vertex.run(inputs, signal);
+    const outputs = await this.vertex.run(inputs, work.misses, signal);
     if (this.output >= outputs.length) {
       throw new BuildError(
         Code.Unknown,

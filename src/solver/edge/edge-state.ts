@@ -20,10 +20,13 @@ export type Content =
   | { readonly kind: 'useless' }
   /** `digests` false: only prepared for the run, no key comes of it. */
   | { readonly kind: 'needed'; readonly digests: boolean }
-  | { readonly kind: 'known'; readonly key?: CacheKey };
+  /** `inCache`: something in the cache follows from that content. */
+  | { readonly kind: 'known'; readonly key?: CacheKey; readonly inCache?: boolean };
 
 export interface DepState {
   level: Level;
+  /** Its result was made, not loaded. */
+  isFresh: boolean;
   error?: unknown;
   /** How many keys the input has told, and how many of them the cache was asked about. */
   keys: number;
@@ -53,6 +56,8 @@ export interface EdgeState {
   keysSearched: number;
   /** Candidates, not loaded yet. */
   records: CacheRecord[];
+  /** Some record could not be loaded. */
+  hasLost: boolean;
   /** Some input leads nowhere: the cache cannot have it, and nothing more is looked up. */
   hopeless: boolean;
 }
@@ -70,6 +75,7 @@ export function newEdgeState(ignoreCache: boolean, inputs: number): EdgeState {
     keys: [],
     keysSearched: 0,
     records: [],
+    hasLost: false,
     hopeless: false,
   };
 }
@@ -77,6 +83,7 @@ export function newEdgeState(ignoreCache: boolean, inputs: number): EdgeState {
 export function newDepState(): DepState {
   return {
     level: Level.NONE,
+    isFresh: false,
     keys: 0,
     probed: 0,
     content: { kind: 'useless' },

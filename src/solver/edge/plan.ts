@@ -3,9 +3,10 @@
  * stopped, whatever is in it and does not run is started, inputs are asked for exactly the levels that it names.
  */
 import { bestRecord } from '../cache/key.ts';
-import type { CacheRecord } from '../types.ts';
+import type { CacheMiss, CacheRecord } from '../types.ts';
 import { Level } from './edge-state.ts';
 import type { DepState, EdgeState } from './edge-state.ts';
+import { missesOf } from './miss.ts';
 
 export type Work =
   | { readonly kind: 'map'; readonly index: number }
@@ -16,7 +17,7 @@ export type Work =
   /** Prepares an input that is there and computes its content key. */
   | { readonly kind: 'content'; readonly dep: number }
   | { readonly kind: 'load'; readonly record: CacheRecord }
-  | { readonly kind: 'run' };
+  | { readonly kind: 'run'; readonly misses: readonly CacheMiss[] };
 
 export interface Plan {
   readonly level: Level;
@@ -102,7 +103,7 @@ function planRoot(s: EdgeState, draft: Draft): void {
     return;
   }
   draft.level = max(draft.level, Level.SLOW);
-  if (s.want === Level.COMPLETE) draft.work.push({ kind: 'run' });
+  if (s.want === Level.COMPLETE) draft.work.push({ kind: 'run', misses: missesOf(s) });
 }
 
 function planInputs(s: EdgeState, draft: Draft): void {
@@ -166,5 +167,5 @@ function planRun(s: EdgeState, draft: Draft): void {
       ready = false;
     }
   }
-  if (ready) draft.work.push({ kind: 'run' });
+  if (ready) draft.work.push({ kind: 'run', misses: missesOf(s) });
 }

@@ -81,7 +81,13 @@ export class StatusReader {
     for (let digest = stack.pop(); digest !== undefined; digest = stack.pop()) {
       const input = this.newest.get(digest);
       if (input === undefined || input.cached || input.completed !== undefined) continue;
-      const told: VertexState = { ...input, cached: true, started: state.started, completed: state.started };
+      const told: VertexState = {
+        ...input,
+        cached: true,
+        skipped: true,
+        started: state.started,
+        completed: state.started,
+      };
       this.newest.set(digest, told);
       out.push(told);
       for (const i of input.inputs) stack.push(i);

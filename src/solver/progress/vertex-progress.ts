@@ -1,7 +1,7 @@
 /** All that was shown of one vertex, kept once for every job that follows it, within bounds. */
 import { nowNs } from '../../base/index.ts';
 import type { StatusUpdate, StepProgress, TimeNs, WarningUpdate } from '../../base/index.ts';
-import type { ProgressGroup, VertexLog, VertexState, VertexStatus, VertexWarning } from '../types.ts';
+import type { CacheMiss, ProgressGroup, VertexLog, VertexState, VertexStatus, VertexWarning } from '../types.ts';
 
 const MAX_STATES = 64;
 const MAX_STATUSES = 5000;
@@ -25,6 +25,12 @@ let sequence = 0;
 export interface Entry<T> {
   readonly sequence: number;
   readonly value: T;
+}
+
+export interface Ending {
+  readonly cached: boolean;
+  readonly error?: string;
+  readonly misses?: readonly CacheMiss[];
 }
 
 /** Is told that there is something new. */
@@ -71,11 +77,18 @@ export class VertexProgress implements StepProgress {
   }
 
   /** The vertex starts, perhaps again; what is returned completes it. */
-  start(cached: boolean): (end: { cached: boolean; error?: string }) => void {
+  start(cached: boolean, misses?: readonly CacheMiss[]): (end: Ending) => void {
     const started = nowNs();
-    this.#state({ ...this.#base, cached, started, error: '' });
+    this.#state({ ...this.#base, cached, started, error: '', misses });
     return (end) =>
-      this.#state({ ...this.#base, cached: end.cached, started, completed: nowNs(), error: end.error ?? '' });
+      this.#state({
+        ...this.#base,
+        cached: end.cached,
+        started,
+        completed: nowNs(),
+        error: end.error ?? '',
+        misses: end.misses ?? misses,
+      });
   }
 
   status(update: StatusUpdate): void {

@@ -2,10 +2,17 @@ import { serveJobs } from '../../base/index.ts';
 import type { JobContext } from '../../base/index.ts';
 import { LayerTree } from '../tree/index.ts';
 import { FilesNeeded, HashTree } from './hash-tree.ts';
-import type { ChecksumJob, CommitJob } from './jobs.ts';
+import type { ChecksumJob, CommitJob, CompareJob } from './jobs.ts';
+import { differences, listSelected } from './listing.ts';
 import { newFolder } from './nodes.ts';
 import { selectedDigest } from './selection.ts';
+import { recallListing, rememberListing } from './seen-contents.ts';
 import { StoredTrees } from './stored-trees.ts';
+import type { ContentChange } from '../../solver/types.ts';
+
+/** Contents of more entries are not remembered. */
+const MAX_ENTRIES = 100_000;
+const MAX_LINES = 50;
 
 const stored = new StoredTrees();
 
@@ -31,4 +38,19 @@ function commit({ files, contexts }: CommitJob): void {
   stored.commit(files, contexts);
 }
 
-serveJobs({ checksum, commit });
+/** undefined: there is nothing to compare with. */
+function compare(job: CompareJob, context: JobContext): ContentChange | undefined {
+  const root = stored.load(job.files);
+  const source = { tree: new LayerTree(job.layers), overlay: job.layers.length > 1 };
+  const now = listSelected(new HashTree(root, source, context.check), job.selectors, MAX_ENTRIES);
+  if (now === undefined) return undefined;
+  const before = recallListing(job.memory);
+  rememberListing(job.memory, now);
+  if (before === undefined) return undefined;
+  const lines: string[] = [];
+  let total = 0;
+  for (const line of differences(before, now)) if (total++ < MAX_LINES) lines.push(line);
+  return { total, lines };
+}
+
+serveJobs({ checksum, commit, compare });

@@ -122,6 +122,13 @@ export class HashTree {
     return folder.header;
   }
 
+  /** Of an entry as it is on the disk. */
+  attributes(path: ByteString): { mode: string; owner: string } {
+    const stat = path === '' ? this.#needFiles().rootEntry()?.stat : this.#entry(path).stat;
+    if (stat === undefined) return { mode: '', owner: '' };
+    return { mode: (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0'), owner: `${stat.uid}:${stat.gid}` };
+  }
+
   #needFiles(): LayerTree {
     if (this.#files === undefined) throw new FilesNeeded();
     return this.#files;

@@ -7,6 +7,13 @@ export interface CommitJob {
   readonly contexts: number;
 }
 
+/** Tells what differs from the listing in `memory`, and puts the new one there. */
+export interface CompareJob extends CommitJob {
+  readonly selectors: readonly ContentSelector[];
+  readonly layers: LayerDirs;
+  readonly memory: string;
+}
+
 export interface ChecksumJob extends CommitJob {
   readonly path: string;
   readonly selector: Omit<ContentSelector, 'path'>;

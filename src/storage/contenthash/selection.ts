@@ -28,9 +28,18 @@ interface Candidate {
   included: boolean;
 }
 
+/** A path alone, with everything in it. */
+export function isPlain(selector: Selector): boolean {
+  return selector.wildcard !== true && !selector.includePatterns?.length && !selector.excludePatterns?.length;
+}
+
+/** What a selection that is not plain selects. */
+export function selectedEntries(tree: HashTree, path: string, selector: Selector): readonly Candidate[] {
+  return new Selection(tree, path, selector).run().found;
+}
+
 export function selectedDigest(tree: HashTree, path: string, selector: Selector): string {
-  if (selector.wildcard !== true && !selector.includePatterns?.length && !selector.excludePatterns?.length)
-    return tree.checksum(toByteString(path), selector.followLinks === true);
+  if (isPlain(selector)) return tree.checksum(toByteString(path), selector.followLinks === true);
   const { prefix, found } = new Selection(tree, path, selector).run();
   const digests = found.map((c) => {
     if (c.follow && c.node.kind === 'symlink') return tree.checksum(c.path, true);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,9 +7,10 @@ import type { TreeChange } from '../../files/types.ts';
 import type { Digest } from '../../oci/types.ts';
 import { layerDirsOf } from '../tree/index.ts';
 import type { LayerDirs } from '../tree/index.ts';
+import type { ContentChange } from '../../solver/types.ts';
 import type { ContentSelector, ImmutableRef, StorageContext } from '../types.ts';
 import { noteChange } from './changes.ts';
-import type { ChecksumJob, CommitJob } from './jobs.ts';
+import type { ChecksumJob, CommitJob, CompareJob } from './jobs.ts';
 import type { TreeFiles } from './stored-trees.ts';
 import type { TreeHasher, TreeHasherOptions } from './types.ts';
 
@@ -55,6 +57,34 @@ export class FileTreeHasher implements TreeHasher {
         const digest = await this.#run({ ...job, layers }, context);
         if (digest === undefined) throw new BuildError(Code.Internal, `no files for ${id}`);
         return digest;
+      });
+    } finally {
+      release();
+    }
+  }
+
+  async compare(
+    ref: ImmutableRef,
+    selectors: readonly ContentSelector[],
+    step: string,
+    context: StorageContext,
+  ): Promise<ContentChange | undefined> {
+    const id = this.#options.keyOf?.(ref) ?? ref.id;
+    // What a client sends again and again keeps its record: then the step of another client's folder is another step.
+    const name = createHash('sha256')
+      .update(`${id === ref.id ? '' : id}\0${step}`)
+      .digest('hex');
+    const release = await this.#locks.acquire(id, context.signal);
+    try {
+      if (this.#changing.has(id)) return undefined;
+      return await this.#withFiles(ref, context, (layers) => {
+        const memory = join(this.#options.directory, 'seen', name);
+        const job: CompareJob = { files: this.#files(id), contexts: this.#contexts, selectors, layers, memory };
+        return this.#pool.call<ContentChange | undefined>(
+          'compare',
+          job,
+          context.signal ? { signal: context.signal } : {},
+        );
       });
     } finally {
       release();
