@@ -12,3 +12,5 @@ export * from './threads.ts';
 export * from './command-line.ts';
 export * from './pattern/index.ts';
 export * from './version.ts';
+export * from './csv-fields.ts';
+export * from './go-bool.ts';

@@ -18,21 +18,27 @@ import type {
   SourceMeta,
   WarnOptions,
 } from '../frontends/types.ts';
-import { defaultPlatform, formatPlatform } from '../oci/index.ts';
+import { defaultPlatform, formatPlatform, parseDigest } from '../oci/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
 import { createLazyCache, resolveImporter } from '../remotecache/index.ts';
 import type { CacheEntry } from '../remotecache/index.ts';
 import type { CachedResult, CacheManager, Job } from '../solver/index.ts';
+import { chooseBuiltin } from './builtin-frontend.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { LazyRef } from './lazy-ref.ts';
 import { loadDefinition } from './load.ts';
+import { captureEdge } from './provenance/capture-edge.ts';
+import type { InputProducers } from './provenance/input-producers.ts';
+import type { FrontendRequest, RequestScope } from './provenance/request-scope.ts';
 
 export interface BridgeOptions {
   readonly job: Job;
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
   readonly signal: AbortSignal;
+  readonly scope: RequestScope;
+  readonly producers: InputProducers;
   readonly runFrontend: RunFrontend;
 }
 
@@ -54,18 +60,32 @@ export class Bridge {
   readonly job: Job;
   readonly sessionId: string;
   readonly signal: AbortSignal;
-  readonly #entitlements: ReadonlySet<Entitlement>;
-  readonly #runFrontend: RunFrontend;
+  /** What is done here is done for that request. */
+  readonly scope: RequestScope;
+  readonly #options: BridgeOptions;
   /** Imported caches by id: each is read once a build. */
-  readonly #caches = new Map<string, CacheManager>();
+  readonly #caches: Map<string, CacheManager>;
+  readonly #unregister: (() => void)[];
 
-  constructor(env: BuildEnvironment, options: BridgeOptions) {
+  constructor(env: BuildEnvironment, options: BridgeOptions, outer?: Bridge) {
     this.env = env;
     this.job = options.job;
     this.sessionId = options.sessionId;
     this.signal = options.signal;
-    this.#entitlements = options.entitlements;
-    this.#runFrontend = options.runFrontend;
+    this.scope = options.scope;
+    this.#options = options;
+    this.#caches = outer === undefined ? new Map() : outer.#caches;
+    this.#unregister = outer === undefined ? [] : outer.#unregister;
+  }
+
+  /** The same build, on behalf of a request to one of its frontends. */
+  #inner(request: FrontendRequest): Bridge {
+    return new Bridge(this.env, { ...this.#options, scope: this.scope.inner(request) }, this);
+  }
+
+  /** Ends what others may know of this build's results. */
+  close(): void {
+    for (const unregister of this.#unregister.splice(0)) unregister();
   }
 
   /** Lazy: the refs of the result run when asked. The caller releases them. */
@@ -79,7 +99,12 @@ export class Bridge {
     if (depth > MAX_FRONTEND_DEPTH) throw new BuildError(Code.ResourceExhausted, 'frontends are nested too deeply');
     let result: BuildResult<LazyRef | undefined>;
     if (hasDefinition) {
-      const ref = new LazyRef(definition, (d, signal) => this.build(d, signal, request.cacheImports));
+      const ref = new LazyRef(definition, async (d, signal, onCapture) => {
+        const built = await this.build(d, signal, request.cacheImports);
+        onCapture(captureEdge(this.job, built.edge));
+        return built;
+      });
+      this.scope.addMade(ref.made);
       result = { ref, metadata: new Map() };
     } else if (frontend !== '') {
       result = await this.#solveFrontend(frontend, request, depth);
@@ -94,33 +119,44 @@ export class Bridge {
         throw error;
       }
     }
+    this.#announce(result);
     return result;
   }
 
   async #solveFrontend(
-    name: string,
-    request: GatewaySolveRequest,
+    frontendName: string,
+    asked: GatewaySolveRequest,
     depth: number,
   ): Promise<BuildResult<LazyRef | undefined>> {
-    const opts = request.frontendOpt ?? new Map<string, string>();
-    if (name === 'gateway.v0' && isBuiltin(opts)) {
-      const { frontendOpt: _, ...rest } = request;
-      const own = new Map([...opts].filter(([key]) => key !== 'source'));
-      return await this.#solveFrontend('dockerfile.v0', { ...rest, frontendOpt: own }, depth);
-    }
+    const { name, opts } = chooseBuiltin({ name: frontendName, opts: asked.frontendOpt ?? new Map() });
+    const request = { ...asked, frontendOpt: opts };
     const frontend = this.env.frontends.get(name);
     if (frontend === undefined) {
       if (name === 'gateway.v0')
         throw unimplemented('frontends in images (gateway.v0) are not supported by this daemon yet');
       throw notFound(`invalid frontend: ${name}`);
     }
+    const inner = this.#inner({ frontend: name, options: opts, inputs: request.frontendInputs ?? new Map() });
     try {
-      return await this.#runFrontend(this, frontend, request, depth);
+      const result = await this.#options.runFrontend(inner, frontend, request, depth);
+      inner.scope.addMade(...refsOf(result).map((ref) => ref.made));
+      this.scope.adopt(inner.scope);
+      return result;
     } catch (error) {
       const detail: Record<string, string> = { name };
       const source = opts.get('source');
       if (source !== undefined) detail.source = source;
       throw toBuildError(error).withDetail(jsonDetail('errdefs.Frontend', detail));
+    }
+  }
+
+  /** Others may take these results as inputs of a frontend. */
+  #announce(result: BuildResult<LazyRef | undefined>): void {
+    const { producers } = this.#options;
+    for (const { made } of refsOf(result)) {
+      const scope = this.scope.find(made);
+      const facts = scope && producers.factsOf(scope, made);
+      if (facts !== undefined) this.#unregister.push(producers.add(made.definition, facts));
     }
   }
 
@@ -135,7 +171,7 @@ export class Bridge {
     try {
       loaded = await loadDefinition(definition, {
         sources: this.env.sources,
-        entitlements: this.#entitlements,
+        entitlements: this.#options.entitlements,
         cacheSources,
       });
     } catch (error) {
@@ -167,10 +203,13 @@ export class Bridge {
     ref: string,
     options: ResolveImageOptions,
   ): Promise<{ ref: string; digest: string; config: Uint8Array }> {
-    const scheme = options.storeId === undefined || options.storeId === '' ? 'docker-image' : 'oci-layout';
-    return this.#resolveStep(`${scheme}://${ref}`, options, (context) =>
+    const local = options.storeId !== undefined && options.storeId !== '';
+    const scheme = local ? 'oci-layout' : 'docker-image';
+    const resolved = await this.#resolveStep(`${scheme}://${ref}`, options, (context) =>
       this.env.metaResolver.image(ref, options, context),
     );
+    this.#noteImage(resolved.ref, resolved.digest, options, local);
+    return resolved;
   }
 
   async resolveSourceMeta(
@@ -180,9 +219,18 @@ export class Bridge {
     const platform = options.platform ?? defaultPlatform();
     const { source: handler, request } = this.env.sources.request(source.identifier, source.attrs, platform);
     const identifier = handler.normalize(request);
-    return this.#resolveStep(identifier, options, (context) =>
+    const meta = await this.#resolveStep(identifier, options, (context) =>
       this.env.metaResolver.source(identifier, source.attrs, options, context),
     );
+    if (meta.image !== undefined) {
+      const [scheme, ref] = splitScheme(meta.identifier);
+      this.#noteImage(ref, meta.image.digest, options, scheme !== 'docker-image');
+    }
+    return meta;
+  }
+
+  #noteImage(ref: string, digest: string, { platform }: ResolveImageOptions, local: boolean): void {
+    this.scope.addImage({ kind: 'image', ref, platform, digest: parseDigest(digest), local });
   }
 
   /** The step "resolve image config for X": one vertex for each source and platform (upstream: llbsolver/bridge.go). */
@@ -211,10 +259,9 @@ export class Bridge {
   }
 }
 
-/** An image frontend that names the daemon's own, and is not a context of the client (upstream: llbsolver/solver.go). */
-function isBuiltin(opts: ReadonlyMap<string, string>): boolean {
-  if (opts.get('source') !== 'dockerfile.v0') return false;
-  return ![...opts.keys()].some((k) => k === 'context:dockerfile.v0' || k.startsWith('context:dockerfile.v0::'));
+function splitScheme(identifier: string): [scheme: string, ref: string] {
+  const at = identifier.indexOf('://');
+  return [identifier.slice(0, at), identifier.slice(at + 3)];
 }
 
 export function textDigest(text: string): string {

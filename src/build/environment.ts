@@ -47,6 +47,8 @@ export interface BuildEnvironment {
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly remoteCache: RemoteCacheDeps & ResultMaker;
   readonly history: History;
+  /** Fields that provenance tells of this machine beside its own. */
+  readonly provenanceEnv: ReadonlyMap<string, unknown>;
   readonly entitlements: ReadonlySet<Entitlement>;
   /** Forgets the index of cache mounts of these ids, so that the next step finds them empty. */
   readonly dropCacheMounts: (ids: ReadonlyMap<string, boolean>) => Promise<void>;

@@ -1,12 +1,19 @@
 /** The promise of a definition's result: nothing runs until somebody asks, and then once for everybody. */
 import { BuildError, jsonDetail, toBuildError, canceled } from '../base/index.ts';
+import type { Capture } from '../attest/index.ts';
 import { sourceInfoJson } from '../llb/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
 import type { CachedResult } from '../solver/index.ts';
 import { refOf } from '../ops/index.ts';
 import type { ImmutableRef } from '../storage/types.ts';
+import type { MadeRef } from './provenance/request-scope.ts';
 
-export type Evaluate = (definition: Definition, signal: AbortSignal) => Promise<CachedResult>;
+/** `onCapture` is told how the result was made. */
+export type Evaluate = (
+  definition: Definition,
+  signal: AbortSignal,
+  onCapture: (capture: Capture) => void,
+) => Promise<CachedResult>;
 
 interface Evaluation {
   readonly result: Promise<CachedResult>;
@@ -15,16 +22,21 @@ interface Evaluation {
 
 /** Counted: every {@link fork} needs its own {@link release}; the last one stops or releases the evaluation. */
 export class LazyRef {
-  readonly definition: Definition;
+  /** The same for all owners. */
+  readonly made: MadeRef;
   readonly #evaluate: Evaluate;
   readonly #shared: { owners: number; evaluation: Evaluation | undefined };
   #released = false;
 
   constructor(definition: Definition, evaluate: Evaluate, shared?: LazyRef) {
-    this.definition = definition;
+    this.made = shared === undefined ? { definition, capture: undefined } : shared.made;
     this.#evaluate = evaluate;
     this.#shared = shared === undefined ? { owners: 0, evaluation: undefined } : shared.#shared;
     this.#shared.owners++;
+  }
+
+  get definition(): Definition {
+    return this.made.definition;
   }
 
   fork(): LazyRef {
@@ -37,8 +49,10 @@ export class LazyRef {
     let evaluation = this.#shared.evaluation;
     if (evaluation === undefined) {
       const abort = new AbortController();
-      const result = this.#evaluate(this.definition, abort.signal).catch((error: unknown) => {
-        throw withSources(toBuildError(error), this.definition);
+      const { made } = this;
+      const onCapture = (capture: Capture): void => void (made.capture = capture);
+      const result = this.#evaluate(made.definition, abort.signal, onCapture).catch((error: unknown) => {
+        throw withSources(toBuildError(error), made.definition);
       });
       result.catch(() => {});
       this.#shared.evaluation = evaluation = { result, abort };

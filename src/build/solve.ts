@@ -4,13 +4,17 @@
  */
 import { BuildError, Code, invalidArgument, logger, nowNs, randomId, toBuildError } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
+import { parseAttestationRequests, parseProvenanceOptions } from '../attest/index.ts';
+import type { ProvenanceOptions } from '../attest/index.ts';
 import type { BuildResult } from '../llb/index.ts';
+import type { Descriptor } from '../oci/types.ts';
 import type { SolveRequest } from '../proto/control.pb.ts';
 import { compressionOfAttrs, inlineCacheOf, resolveExports } from '../remotecache/index.ts';
 import type { CacheExporter, ResolvedExports } from '../remotecache/index.ts';
 import type { CachedResult, Job } from '../solver/index.ts';
 import type { ImmutableRef } from '../storage/index.ts';
 import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
+import { chooseBuiltin } from './builtin-frontend.ts';
 import { grantEntitlements } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { FrontendGateway } from './frontend-gateway.ts';
@@ -19,8 +23,17 @@ import { GatewaySession } from './gateway-session.ts';
 import type { ActiveRecord } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
+import { keepProvenance } from './provenance/history-provenance.ts';
+import { InputProducers } from './provenance/input-producers.ts';
+import { beginInvocation, ProvenanceMaker } from './provenance/provenance.ts';
+import { RequestScope } from './provenance/request-scope.ts';
+import { captureResult } from './provenance/result-captures.ts';
+import type { ResultCaptures } from './provenance/result-captures.ts';
 import { finalizeSessionExport, findSessionExporters } from './session-exporters.ts';
 import { statusToWire } from './status-wire.ts';
+
+/** Of builds whose client does not say which it expects. */
+const CURRENT_COMPATIBILITY = 30;
 
 type LazyResult = BuildResult<LazyRef | undefined>;
 
@@ -52,9 +65,43 @@ function checkRequest(request: SolveRequest): void {
   }
 }
 
+/** How far a build got. */
+interface Outcome {
+  /** To be released. */
+  result?: LazyResult;
+  captures?: ResultCaptures;
+  /** Of the exporters, in their order. */
+  descriptors: readonly (Descriptor | undefined)[];
+}
+
+interface AttestationsWanted {
+  readonly provenance: ProvenanceOptions | undefined;
+  /** Also for the history. */
+  readonly builderId: string;
+}
+
+interface Requested {
+  readonly exporters: readonly ExporterInstance[];
+  readonly caches: ResolvedExports;
+  readonly attestations: AttestationsWanted;
+  readonly provenance: ProvenanceMaker;
+}
+
+function attestationsOf({ FrontendAttrs: attrs }: SolveRequest): AttestationsWanted {
+  const said = parseAttestationRequests(attrs).get('provenance');
+  const provenance = said && parseProvenanceOptions(said);
+  return { provenance, builderId: provenance?.builderId ?? '' };
+}
+
+function scopeOf({ Frontend, FrontendAttrs, FrontendInputs: inputs }: SolveRequest): RequestScope {
+  const { name, opts } = chooseBuiltin({ name: Frontend, opts: FrontendAttrs });
+  return RequestScope.ofBuild({ frontend: name, options: opts, inputs });
+}
+
 export class Builds {
   readonly #env: BuildEnvironment;
   readonly #forwarder: GatewayForwarder;
+  readonly #producers = new InputProducers();
 
   constructor(env: BuildEnvironment, forwarder: GatewayForwarder) {
     this.#env = env;
@@ -71,6 +118,7 @@ export class Builds {
       this.#env.remoteCache,
       (request.Cache?.Exports ?? []).map((e) => ({ type: e.Type, attrs: e.Attrs })),
     );
+    const attestations = attestationsOf(request);
     const sessions = request.Session === '' ? [] : [request.Session];
     const job = this.#env.solver.newJob(request.Ref, { sessions });
     const abort = new AbortController();
@@ -80,6 +128,8 @@ export class Builds {
       sessionId: request.Session,
       entitlements,
       signal: whole,
+      scope: scopeOf(request),
+      producers: this.#producers,
       runFrontend: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
     });
     job.setValue(BRIDGE_VALUE, bridge);
@@ -89,6 +139,10 @@ export class Builds {
     let unregister: (() => void) | undefined;
     let record: ActiveRecord | undefined;
     let logging: Promise<void> | undefined;
+    const provenance = new ProvenanceMaker(
+      beginInvocation(Number(request.CompatibilityVersion) || CURRENT_COMPATIBILITY, this.#env.provenanceEnv),
+    );
+    const outcome: Outcome = { descriptors: [] };
     try {
       if (gateway !== undefined) unregister = this.#forwarder.register(request.Ref, gateway);
       if (!request.Internal) {
@@ -100,23 +154,33 @@ export class Builds {
         });
         logging = followStatus(job, record);
       }
-      const { response, descriptors } = await this.#run(request, bridge, gateway, { exporters, caches }, whole);
+      const wanted = { exporters, caches, attestations, provenance };
+      const response = await this.#run(request, bridge, gateway, wanted, outcome, whole);
       job.closeProgress();
       await logging;
-      await record?.finish({ response, ...(descriptors.length > 0 ? { results: new Map([['', descriptors]]) } : {}) });
+      if (record !== undefined) {
+        const results = await this.#keepResults(outcome, provenance, attestations, sessions);
+        await record.finish({ response, results });
+      }
       return response;
     } catch (thrown) {
       const error = this.#describe(thrown, signal, gateway);
       abort.abort(error);
       job.closeProgress();
       await logging;
+      const results = await this.#keepResults(outcome, provenance, attestations, sessions).catch((e: unknown) => {
+        logger.warn('provenance could not be kept', { ref: request.Ref, error: e });
+        return new Map<string, (Descriptor | undefined)[]>();
+      });
       await record
-        ?.finish({ error })
+        ?.finish({ error, results })
         .catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
       throw error;
     } finally {
       unregister?.();
       abort.abort();
+      bridge.close();
+      if (outcome.result !== undefined) await releaseAll(outcome.result);
       await gateway?.discard();
       await job.discard();
     }
@@ -139,41 +203,74 @@ export class Builds {
     request: SolveRequest,
     bridge: Bridge,
     gateway: GatewaySession | undefined,
-    requested: { readonly exporters: readonly ExporterInstance[]; readonly caches: ResolvedExports },
+    requested: Requested,
+    outcome: Outcome,
     signal: AbortSignal,
-  ): Promise<{ response: Map<string, string>; descriptors: NonNullable<ExportOutcome['descriptor']>[] }> {
-    const lazy = await this.#result(request, bridge, gateway, signal);
-    try {
-      await evaluateAll(lazy, signal);
-      const result = await mapResultAsync(lazy, async (ref) => ref?.immutable(signal));
-      const { job } = bridge;
-      const { sessions } = this.#env;
-      const exporters = [...requested.exporters];
-      const { caches } = requested;
-      if (request.EnableSessionExporter) {
-        const found = await findSessionExporters(sessions, request.Session, result, signal);
-        exporters.push(...found.map((wanted) => this.#exporter(wanted)));
-      }
-      const cached = await cachedResults(lazy, signal);
-      const inline = caches.inline ? cached : undefined;
-      const outcomes = await runExports(job, request.Session, exporters, result, signal, inline);
-      const response = new Map<string, string>();
-      for (const outcome of outcomes) for (const [k, v] of outcome.response) response.set(k, v);
-      const [finalized, written] = await Promise.allSettled([
-        finalizeExports(job, request.Session, exporters, outcomes, signal),
-        exportCaches(job, request.Session, caches.exporters, [...cached.values()], signal),
-      ]);
-      if (finalized.status === 'rejected') throw finalized.reason;
-      if (written.status === 'rejected') throw written.reason;
-      for (const [k, v] of written.value) response.set(k, v);
-      for (const [k, v] of lazy.metadata) {
-        if (k.startsWith('frontend.')) response.set(k, Buffer.from(v).toString('utf8'));
-      }
-      if (request.EnableSessionExporter) await finalizeSessionExport(sessions, request.Session, response, signal);
-      return { response, descriptors: outcomes.map((o) => o.descriptor).filter((d) => d !== undefined) };
-    } finally {
-      await releaseAll(lazy);
+  ): Promise<Map<string, string>> {
+    let lazy = await this.#result(request, bridge, gateway, signal);
+    outcome.result = lazy;
+    await evaluateAll(lazy, signal);
+    outcome.captures = captureResult(lazy, bridge.scope, this.#producers);
+    lazy = await this.#attest(lazy, outcome.captures, requested, bridge, signal);
+    outcome.result = lazy;
+    const result = await mapResultAsync(lazy, async (ref) => ref?.immutable(signal));
+    const { job } = bridge;
+    const { sessions } = this.#env;
+    const exporters = [...requested.exporters];
+    const { caches } = requested;
+    if (request.EnableSessionExporter) {
+      const found = await findSessionExporters(sessions, request.Session, result, signal);
+      exporters.push(...found.map((wanted) => this.#exporter(wanted)));
     }
+    const cached = await cachedResults(lazy, signal);
+    const inline = caches.inline ? cached : undefined;
+    const outcomes = await runExports(job, request.Session, exporters, result, signal, inline);
+    outcome.descriptors = outcomes.map((o) => o.descriptor);
+    const response = new Map<string, string>();
+    for (const one of outcomes) for (const [k, v] of one.response) response.set(k, v);
+    const [finalized, written] = await Promise.allSettled([
+      finalizeExports(job, request.Session, exporters, outcomes, signal),
+      exportCaches(job, request.Session, caches.exporters, [...cached.values()], signal),
+    ]);
+    if (finalized.status === 'rejected') throw finalized.reason;
+    if (written.status === 'rejected') throw written.reason;
+    for (const [k, v] of written.value) response.set(k, v);
+    for (const [k, v] of lazy.metadata) {
+      if (k.startsWith('frontend.')) response.set(k, Buffer.from(v).toString('utf8'));
+    }
+    if (request.EnableSessionExporter) await finalizeSessionExport(sessions, request.Session, response, signal);
+    return response;
+  }
+
+  /** The result with what the client wants to have attested of it; its refs stay those of `result`. */
+  async #attest(
+    result: LazyResult,
+    captures: ResultCaptures,
+    { attestations, provenance }: Requested,
+    bridge: Bridge,
+    signal: AbortSignal,
+  ): Promise<LazyResult> {
+    const { sessions } = bridge.job;
+    if (attestations.provenance === undefined) return result;
+    return provenance.attest(result, captures, attestations.provenance, { signal, sessions: () => sessions });
+  }
+
+  /** What the history shows of a result: what exporters made of it and how it was made. */
+  async #keepResults(
+    { result, captures, descriptors }: Outcome,
+    maker: ProvenanceMaker,
+    { builderId }: AttestationsWanted,
+    sessions: readonly string[],
+  ): Promise<Map<string, (Descriptor | undefined)[]>> {
+    const results = new Map<string, (Descriptor | undefined)[]>();
+    if (result !== undefined && captures !== undefined) {
+      const { content } = this.#env.history;
+      const context = { sessions: () => sessions };
+      const kept = await keepProvenance(result, captures, maker, { builderId, content, context });
+      for (const [id, descriptor] of kept) results.set(id, [descriptor]);
+    }
+    if (descriptors.some((d) => d !== undefined)) results.set('', [...(results.get('') ?? []), ...descriptors]);
+    return results;
   }
 
   async #result(

@@ -70,6 +70,8 @@ export interface DaemonConfig {
     | undefined;
   readonly history: { readonly maxAgeNs: bigint; readonly maxEntries: number };
   readonly frontends: { readonly dockerfile: boolean; readonly gateway: boolean };
+  /** JSON files with fields that provenance tells of this machine. */
+  readonly provenanceEnvDir: string;
   readonly maxRegistryConcurrency: number;
   readonly registries: ReadonlyMap<string, RegistryConfig>;
   readonly oci: OciWorkerConfig;
@@ -77,6 +79,7 @@ export interface DaemonConfig {
 
 export const DEFAULT_ROOT = '/var/lib/buildkit';
 export const DEFAULT_CONFIG = '/etc/buildkit/buildkitd.toml';
+export const DEFAULT_PROVENANCE_ENV_DIR = '/etc/buildkit/provenance.d';
 export const DEFAULT_ADDRESS = 'unix:///run/buildkit/buildkitd.sock';
 
 /** One table of the file, read key by key with its path in every error. */
@@ -254,6 +257,7 @@ export function parseConfig(text: string): DaemonConfig {
       dockerfile: top.table('frontend').table('dockerfile.v0').bool('enabled') ?? true,
       gateway: top.table('frontend').table('gateway.v0').bool('enabled') ?? true,
     },
+    provenanceEnvDir: top.string('provenanceEnvDir') || DEFAULT_PROVENANCE_ENV_DIR,
     maxRegistryConcurrency: concurrency ?? 4,
     registries: new Map(
       top

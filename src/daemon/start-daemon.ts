@@ -31,6 +31,7 @@ import type { PruneOptions } from '../storage/index.ts';
 import { createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
+import { loadProvenanceEnv } from './provenance-env.ts';
 import { openListener } from './listeners.ts';
 import type { Listener } from './listeners.ts';
 import { diskSpaceBytes } from './units.ts';
@@ -191,6 +192,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
       makeResult: (ref) => new RefResult(worker.id, ref),
     },
     history,
+    provenanceEnv: loadProvenanceEnv(config.provenanceEnvDir),
     entitlements: new Set(config.entitlements.map(parseEntitlement)),
     dropCacheMounts: (ids) => dropCacheMounts(accessor, ids.keys()),
   };

@@ -66,6 +66,7 @@ class ArchiveExport implements ExporterInstance {
       ...this.#options,
       annotations: this.#options.annotations.merge(annotations),
       ociTypes: this.#options.ociTypes ?? true,
+      inlineAttestations: this.#options.inlineAttestations ?? false,
     };
     const image = await new ImageWriter(this.#deps.content).write(result, options, context);
     const seconds = options.epoch?.seconds;

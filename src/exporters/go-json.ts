@@ -1,4 +1,4 @@
-import { goJson } from '../oci/index.ts';
+import { compactJson, goJson } from '../oci/index.ts';
 
 /**
  * Beside `goJson`: indented documents, and documents in which what is only handed on stays the text it was (numbers,
@@ -23,21 +23,12 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
-const ESCAPED: Readonly<Record<string, string>> = {
-  '<': '\\u003c',
-  '>': '\\u003e',
-  '&': '\\u0026',
-  '\u2028': '\\u2028',
-  '\u2029': '\\u2029',
-};
-const escapeHtml = (text: string): string => text.replace(/[<>&\u2028\u2029]/g, (c) => ESCAPED[c] as string);
-
 /** json.Marshal; with `indent` json.MarshalIndent(v, "", "  "). */
 export function encodeGoJson(value: JsonValue, indent = false): string {
   const write = (v: JsonValue, depth: string): string => {
     if (v === null || typeof v === 'boolean' || typeof v === 'number') return String(v);
     if (typeof v === 'string') return goJson(v);
-    if (v instanceof RawJson) return compact(v.text);
+    if (v instanceof RawJson) return compactJson(v.text);
     const inner = `${depth}  `;
     const join = (parts: readonly string[], open: string, close: string): string => {
       if (parts.length === 0) return open + close;
@@ -63,11 +54,6 @@ export function encodeGoJson(value: JsonValue, indent = false): string {
     return join(parts, '{', '}');
   };
   return write(value, '');
-}
-
-/** The text without white space outside strings, escaped as Go does: json.RawMessage in json.Marshal. */
-export function compact(text: string): string {
-  return text.replace(/"(?:[^"\\]|\\.)*"|\s+/g, (token) => (token.startsWith('"') ? escapeHtml(token) : ''));
 }
 
 /** The fields of a JSON object as they are written; of two with one name the last counts. The text must be valid JSON. */

@@ -82,6 +82,7 @@ class ImageExport implements ExporterInstance {
       ...this.#options,
       annotations: this.#options.annotations.merge(annotations),
       ociTypes: this.#options.ociTypes ?? true,
+      inlineAttestations: this.#options.inlineAttestations ?? true,
     };
     const image = await new ImageWriter(this.#deps.content).write(result, options, context);
     const { descriptor } = image;

@@ -12,6 +12,8 @@ export interface ImageOptions {
   /** undefined: as the exporter does by default. */
   readonly ociTypes: boolean | undefined;
   readonly ociArtifact: boolean | undefined;
+  /** Attestations that are only for images count where it is decided whether there is an index. undefined: as the exporter does. */
+  readonly inlineAttestations: boolean | undefined;
   readonly annotations: Annotations;
   /** undefined: as the result says. */
   readonly epoch: Epoch | undefined;
@@ -54,8 +56,7 @@ export function parseImageOptions(attrs: ReadonlyMap<string, string>): ImageOpti
     const value = rest.get(key);
     return value === undefined ? undefined : parseGoBool(key, value);
   };
-  // Checked, but without effect: there are no attestations yet, and layers that may not be pushed become ones that may.
-  flag('attestation-inline');
+  // Checked, but without effect: layers that may not be pushed become ones that may.
   flag('prefer-nondist-layers');
   const epoch = rest.get('source-date-epoch');
   const options: ImageOptions = {
@@ -63,6 +64,7 @@ export function parseImageOptions(attrs: ReadonlyMap<string, string>): ImageOpti
     compression: parseCompression(rest),
     ociTypes: flag('oci-mediatypes'),
     ociArtifact: flag('oci-artifact'),
+    inlineAttestations: flag('attestation-inline'),
     annotations,
     epoch: epoch === undefined ? undefined : parseEpoch('source-date-epoch', epoch),
     rewriteTimestamp: flag('rewrite-timestamp') ?? false,

@@ -1,3 +1,4 @@
+import { digestMap, imagePurl } from '../attest/index.ts';
 import { BuildError, Code, formatTime, logger, mapConcurrent, wrapError } from '../base/index.ts';
 import type { ContentProvider, ContentStore } from '../content/types.ts';
 import {
@@ -13,6 +14,11 @@ import type { Descriptor, Digest } from '../oci/types.ts';
 import type { ImmutableRef, Remote, StorageContext } from '../storage/types.ts';
 import { rewriteTimestamps } from '../storage/index.ts';
 import type { PlatformAnnotations } from './annotations.ts';
+import { forFiles } from './attestations/attestation.ts';
+import type { Attestation } from './attestations/attestation.ts';
+import { attestationManifest } from './attestations/attestation-manifest.ts';
+import { statementsOf } from './attestations/statements.ts';
+import { unbundle } from './attestations/unbundle.ts';
 import { completeHistory } from './history.ts';
 import { defaultImageConfig, parseImageConfig, patchImageConfig } from './image-config.ts';
 import type { ParsedConfig } from './image-config.ts';
@@ -50,6 +56,8 @@ export interface WrittenImage {
   readonly provider: ContentProvider;
 }
 
+type WriteOptions = ImageOptions & { readonly ociTypes: boolean; readonly inlineAttestations: boolean };
+
 interface ManifestParts {
   readonly ref: ImmutableRef | undefined;
   readonly remote: Remote | undefined;
@@ -60,6 +68,14 @@ interface ManifestParts {
 
 const fail = (text: string): BuildError => new BuildError(Code.Unknown, text);
 
+/** Only what is for more than images asks for an index by itself, unless `inline`. */
+function needsIndex(result: ExportedResult, platforms: readonly ResultPlatform[], inline: boolean): boolean {
+  return platforms.some(({ id }) => {
+    const attestations = result.attestations?.get(id) ?? [];
+    return (inline ? attestations : forFiles(attestations)).length > 0;
+  });
+}
+
 /** Makes layers, configs, manifests and the index of a result (exporter/containerimage/writer.go upstream). */
 export class ImageWriter {
   readonly #content: ContentStore;
@@ -68,11 +84,7 @@ export class ImageWriter {
     this.#content = content;
   }
 
-  async write(
-    result: ExportedResult,
-    options: ImageOptions & { ociTypes: boolean },
-    context: ExportContext,
-  ): Promise<WrittenImage> {
+  async write(result: ExportedResult, options: WriteOptions, context: ExportContext): Promise<WrittenImage> {
     requirePlatformMap(result);
     validateImageOptions(options);
     const platforms = platformsOf(result);
@@ -85,7 +97,7 @@ export class ImageWriter {
     const epochFor = (platform: ResultPlatform | undefined): number | undefined =>
       options.epoch === undefined ? epochOf(result, platform?.id) : options.epoch.seconds;
 
-    if (!isPerPlatform(result)) {
+    if (!isPerPlatform(result) && !needsIndex(result, platforms, options.inlineAttestations)) {
       if (platforms.length > 1) throw fail('cannot export multiple platforms without multi-platform enabled');
       const annotations = options.annotations.of(undefined);
       if (annotations.index.size + annotations.indexDescriptor.size > 0) {
@@ -101,17 +113,25 @@ export class ImageWriter {
       return { descriptor, configDigest: written.configDigest, provider: this.#providerOf([written.remote]) };
     }
 
+    if (!options.ociTypes && (result.attestations?.size ?? 0) > 0) {
+      throw fail('cannot export attestations with "oci-mediatypes=false"');
+    }
     const refs = platforms.map((platform) => refOfPlatform(result, platform.id));
     const remotes = await this.#layers(refs, options, context);
     const manifests: Descriptor[] = [];
+    const attested: Descriptor[] = [];
     const written: (Remote | undefined)[] = [];
     for (const [i, platform] of platforms.entries()) {
       const annotations = options.annotations.of(formatPlatform(platform.platform));
       const parts = { ref: refs[i], remote: remotes[i], platform, annotations, epoch: epochFor(platform) };
       const manifest = await this.#manifest(result, parts, options, context);
-      manifests.push({ ...manifest.descriptor, platform: platform.platform });
+      const described = { ...manifest.descriptor, platform: platform.platform };
+      manifests.push(described);
       written.push(manifest.remote);
+      const attestations = result.attestations?.get(platform.id);
+      if (attestations !== undefined) attested.push(await this.#attest(attestations, described, options, context));
     }
+    manifests.push(...attested);
     const { index, indexDescriptor } = options.annotations.of(undefined);
     const mediaType = options.ociTypes ? MediaType.ociIndex : MediaType.dockerIndex;
     const bytes = encodeIndex({ mediaType, manifests, annotations: index });
@@ -148,7 +168,7 @@ export class ImageWriter {
   async #manifest(
     result: ExportedResult,
     parts: ManifestParts,
-    options: ImageOptions & { ociTypes: boolean },
+    options: WriteOptions,
     context: ExportContext,
   ): Promise<{ descriptor: Descriptor; configDigest: Digest; remote: Remote | undefined }> {
     const { ref, platform, epoch } = parts;
@@ -202,6 +222,33 @@ export class ImageWriter {
       configDigest: configDescriptor.digest,
       remote,
     };
+  }
+
+  /** What is attested of one platform's image; resolves to the manifest that says so. */
+  async #attest(
+    attestations: readonly Attestation[],
+    image: Descriptor,
+    options: WriteOptions,
+    context: ExportContext,
+  ): Promise<Descriptor> {
+    const names = options.name.split(',').filter((name) => name !== '');
+    const self = names.map((name) => ({
+      name: imagePurl('docker', name, image.platform),
+      digest: digestMap([image.digest]),
+    }));
+    const statements = await statementsOf(await unbundle(attestations), self);
+    const artifact = options.ociArtifact ?? options.ociTypes;
+    const { manifest, config, statements: blobs } = attestationManifest(image, statements, artifact);
+    for (const { descriptor, bytes } of blobs) {
+      await this.#put(descriptor, bytes, 'error writing data blob', new Map());
+    }
+    const { digest } = manifest.descriptor;
+    const parts = [config, ...blobs].map((blob, i): [string, string] => [referenceLabel(i), blob.descriptor.digest]);
+    await oneLine(context.progress, `exporting attestation manifest ${digest}`, async () => {
+      await this.#put(manifest.descriptor, manifest.bytes, 'error writing manifest blob', new Map(parts));
+      await this.#put(config.descriptor, config.bytes, 'error writing config blob', new Map());
+    });
+    return manifest.descriptor;
   }
 
   async #put(

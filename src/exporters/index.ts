@@ -11,6 +11,8 @@ import { createTarExporter } from './tar-exporter.ts';
 
 export type * from './types.ts';
 export type { ExporterDeps } from './deps.ts';
+export { platformsOf, refOfPlatform } from './result.ts';
+export type { ResultPlatform } from './result.ts';
 
 /** By type, as Solve requests name them. */
 export function createExporters(deps: ExporterDeps): ReadonlyMap<string, Exporter> {

@@ -8,7 +8,7 @@ import { clientOf } from './client.ts';
 import type { ExporterDeps } from './deps.ts';
 import { parseGoBool } from './go-values.ts';
 import { filesOf, platformFolder, showFiles } from './result-files.ts';
-import type { PlatformFiles } from './result-files.ts';
+import type { PlatformFiles, ShownFiles } from './result-files.ts';
 import { epochNs, parseEpoch } from './result.ts';
 import type { Epoch, ExportedResult } from './result.ts';
 import { countingLine } from './steps.ts';
@@ -19,6 +19,8 @@ export interface FileOptions {
   readonly split: boolean | undefined;
   /** `delete`: the client removes what the result does not have. */
   readonly mode: 'copy' | 'delete';
+  /** Put before the names of files with attestations. */
+  readonly attestationPrefix: string;
 }
 
 /** What `local` and `tar` understand; other attributes are ignored as upstream does. */
@@ -36,7 +38,12 @@ export function parseFileOptions(attrs: ReadonlyMap<string, string>): FileOption
         ? undefined
         : parseGoBool('platform-split', split, `non-bool value for platform-split: ${split}`),
     mode: mode === 'delete' ? 'delete' : 'copy',
+    attestationPrefix: attrs.get('attestation-prefix') ?? '',
   };
+}
+
+interface Tree extends ShownFiles {
+  readonly files: PlatformFiles;
 }
 
 /** The files of a result in a directory of the client. */
@@ -65,20 +72,21 @@ class LocalExport implements ExporterInstance {
       throw unimplemented('mode=delete of several platforms is not supported');
     }
     await using shown = new AsyncDisposableStack();
-    const trees: { files: PlatformFiles; dir: string }[] = [];
+    const trees: Tree[] = [];
+    const nowSeconds = Math.floor(Date.now() / 1000);
     for (const files of platforms) {
-      const { dir, release } = await showFiles(files.ref);
-      shown.defer(release);
-      trees.push({ files, dir });
+      const platform = perPlatform && !split ? platformFolder(files.id) : undefined;
+      const naming = { prefix: this.#options.attestationPrefix, platform };
+      const { signal } = context;
+      trees.push({ files, ...(await showFiles(files, shown, { naming, nowSeconds, signal })) });
     }
     if (!split && trees.length > 1) await refuseSamePaths(trees, context.signal);
-    await mapConcurrent(trees, trees.length, ({ files, dir }) => this.#send(files, dir, split, caller, context));
+    await mapConcurrent(trees, trees.length, (tree) => this.#send(tree, split, caller, context));
     return { response: new Map() };
   }
 
   async #send(
-    files: PlatformFiles,
-    dir: string,
+    { files, dir, attestations }: Tree,
     split: boolean,
     caller: SessionCaller,
     context: ExportContext,
@@ -94,6 +102,7 @@ class LocalExport implements ExporterInstance {
           onProgress: count,
           ...(files.epoch === undefined ? {} : { mtimeNs: epochNs(files.epoch) }),
           ...(split ? { prefix: platformFolder(files.id) } : {}),
+          ...(attestations === undefined ? {} : { over: attestations }),
         }),
       );
       call.close();
@@ -107,16 +116,16 @@ class LocalExport implements ExporterInstance {
 }
 
 /** Without a folder for each platform no file may come from two of them. */
-async function refuseSamePaths(
-  trees: readonly { files: PlatformFiles; dir: string }[],
-  signal: AbortSignal,
-): Promise<void> {
+async function refuseSamePaths(trees: readonly Tree[], signal: AbortSignal): Promise<void> {
   const seen = new Map<string, string>();
-  for (const { files, dir } of trees) {
+  const roots = trees.flatMap(({ files, dir, attestations }) =>
+    (attestations === undefined ? [dir] : [dir, attestations]).map((root) => ({ id: files.id, root })),
+  );
+  for (const { id, root } of roots) {
     const folders = [''];
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
       throwIfAborted(signal);
-      for await (const entry of await opendir(join(dir, folder))) {
+      for await (const entry of await opendir(join(root, folder))) {
         const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
         if (entry.isDirectory()) {
           folders.push(path);
@@ -126,10 +135,10 @@ async function refuseSamePaths(
         if (other !== undefined) {
           throw new BuildError(
             Code.Unknown,
-            `cannot overwrite ${path} from ${other} with ${files.id} when split option is disabled`,
+            `cannot overwrite ${path} from ${other} with ${id} when split option is disabled`,
           );
         }
-        seen.set(path, files.id);
+        seen.set(path, id);
       }
     }
   }

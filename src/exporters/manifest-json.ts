@@ -41,14 +41,18 @@ export function encodeManifest(manifest: {
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
   readonly annotations: StringMap;
+  readonly artifactType?: string;
+  readonly subject?: Descriptor;
 }): Uint8Array {
-  const { mediaType, config, layers, annotations } = manifest;
+  const { mediaType, config, layers, annotations, artifactType, subject } = manifest;
   const json: JsonValue = {
     schemaVersion: 2,
     mediaType,
+    artifactType,
     config: descriptorJson(config),
     // A nil slice in Go.
     layers: layers.length === 0 ? null : layers.map(descriptorJson),
+    subject: subject && descriptorJson(subject),
     annotations: annotationsJson(annotations),
   };
   return Buffer.from(encodeGoJson(json, true));

@@ -1,6 +1,7 @@
 import { BuildError, Code, wrapError } from '../base/index.ts';
 import { defaultPlatform, formatPlatform, normalizePlatform } from '../oci/index.ts';
 import type { Platform } from '../oci/index.ts';
+import type { BuildResult } from '../llb/index.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 import { parseGoInt } from './go-values.ts';
 import type { ExporterInstance } from './types.ts';
@@ -48,7 +49,7 @@ function parseJson(bytes: Uint8Array, what: string): unknown {
 }
 
 /** The platforms of a result in their order; of one that does not say, that of its image config or the daemon's own. */
-export function platformsOf(result: ExportedResult): readonly ResultPlatform[] {
+export function platformsOf(result: Pick<ExportedResult, 'metadata'>): readonly ResultPlatform[] {
   const listed = result.metadata.get(PLATFORMS);
   if (listed !== undefined) {
     const value =
@@ -88,15 +89,17 @@ export function isPerPlatform(result: ExportedResult): boolean {
   return (result.refs?.size ?? 0) > 0;
 }
 
-/** The ref of one platform; a result without a map has one for all. */
-export function refOfPlatform(result: ExportedResult, id: string): ImmutableRef | undefined {
-  if (result.refs === undefined || result.refs.size === 0) return result.ref;
-  if (!result.refs.has(id)) throw fail(`failed to find ref for ID ${id}`);
-  return result.refs.get(id);
+/** The ref of one platform; a result without a map, or with one ref, has that for all. */
+export function refOfPlatform<T>(result: Pick<BuildResult<T>, 'ref' | 'refs'>, id: string): T | undefined {
+  const { ref, refs = new Map<string, T>() } = result;
+  if (refs.size === 0) return ref;
+  if (refs.has(id)) return refs.get(id);
+  if (refs.size > 1) throw fail(`failed to find ref for ID ${id}`);
+  return refs.values().next().value;
 }
 
-export function hasPlatform(result: ExportedResult, id: string): boolean {
-  return !isPerPlatform(result) || result.refs?.has(id) === true;
+export function hasPlatform({ refs }: ExportedResult, id: string): boolean {
+  return refs === undefined || refs.size < 2 || refs.has(id);
 }
 
 /** Every ref of the result once. */

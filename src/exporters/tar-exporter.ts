@@ -33,10 +33,13 @@ class TarExport implements ExporterInstance {
     const { perPlatform, platforms } = filesOf(result, this.#options.epoch);
     await using shown = new AsyncDisposableStack();
     const entries: PackEntry[] = [];
-    for (const { id, ref } of platforms) {
-      const { dir, release } = await showFiles(ref);
-      shown.defer(release);
-      entries.push({ dir, prefix: perPlatform ? platformFolder(id) : '' });
+    const { attestationPrefix: prefix, split = perPlatform } = this.#options;
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    for (const files of platforms) {
+      const folder = platformFolder(files.id);
+      const naming = { prefix, platform: perPlatform && !split ? folder : undefined };
+      const { dir, attestations } = await showFiles(files, shown, { naming, nowSeconds, signal: context.signal });
+      entries.push({ dir, prefix: perPlatform ? folder : '', over: attestations });
     }
     const epoch = platforms[0]?.epoch;
     const caller = await clientOf(this.#deps.sessions, context);

@@ -13,7 +13,7 @@ import { pathError } from './path-error.ts';
 import { joinPath } from './path-order.ts';
 import { GoMode } from './types.ts';
 import type { SendOptions } from './types.ts';
-import { walkTree } from './walk.ts';
+import { walkOver } from './walk-over.ts';
 import { WorkerLink } from './worker-link.ts';
 
 export interface SendArgs extends Omit<SendOptions, 'onProgress' | 'signal'> {
@@ -31,6 +31,7 @@ const BLOCK = 1 << 20;
 const STATS_PER_BLOCK = 1024;
 
 interface Source {
+  readonly root: string;
   /** In the tree, without prefix. */
   readonly path: ByteString;
   readonly size: number;
@@ -43,8 +44,16 @@ interface Sending {
   left: number;
 }
 
+interface Listed {
+  readonly stat: Stat;
+  /** In the tree, without prefix. */
+  readonly path: ByteString;
+  /** The tree that has it. */
+  readonly root: string;
+}
+
 /** The listing as it goes on the wire: below the prefix, owners and times as asked for, links to what the filter has left. */
-function* listing(args: SendArgs): Generator<{ stat: Stat; path: ByteString }, void, void> {
+function* listing(args: SendArgs): Generator<Listed, void, void> {
   let includePatterns = args.includePatterns;
   if (args.followPaths !== undefined && args.followPaths.length > 0) {
     const followed = followPaths(args.root, args.followPaths);
@@ -62,11 +71,12 @@ function* listing(args: SendArgs): Generator<{ stat: Stat; path: ByteString }, v
   let folder = '';
   for (const name of prefix.split('/').filter((n) => n !== '')) {
     folder = joinPath(folder, name);
-    yield { stat: shape(folderStat(folder)), path: '' };
+    yield { stat: shape(folderStat(folder)), path: '', root: args.root };
   }
   /** First name in the tree to the name that stands for it in the listing: a filter may have left the first one out. */
   const firstNames = new Map<ByteString, ByteString>();
-  for (const { stat } of walkTree(args.root, { includePatterns, excludePatterns: args.excludePatterns })) {
+  const patterns = { includePatterns, excludePatterns: args.excludePatterns };
+  for (const { stat, root } of walkOver(args.root, args.over, patterns)) {
     const { path } = stat;
     if (!isDir(stat.mode) && !isSymlink(stat.mode)) {
       const first = stat.linkname === '' ? path : firstNames.get(stat.linkname);
@@ -77,7 +87,7 @@ function* listing(args: SendArgs): Generator<{ stat: Stat; path: ByteString }, v
       else stat.linkname = joinPath(prefix, first);
     } else if (prefix !== '' && stat.linkname.startsWith('/')) stat.linkname = `/${prefix}${stat.linkname}`;
     stat.path = joinPath(prefix, path);
-    yield { stat: shape(stat), path };
+    yield { stat: shape(stat), path, root };
   }
 }
 
@@ -98,8 +108,7 @@ function folderStat(path: ByteString): Stat {
 
 class Sender {
   readonly #link: WorkerLink;
-  readonly #root: ByteString;
-  readonly #entries: Generator<{ stat: Stat; path: ByteString }, void, void>;
+  readonly #entries: Generator<Listed, void, void>;
   readonly #sources = new Map<number, Source>();
   readonly #asked = new Map<number, Source>();
   readonly #requested: number[] = [];
@@ -111,7 +120,6 @@ class Sender {
 
   constructor(args: SendArgs, link: WorkerLink) {
     this.#link = link;
-    this.#root = toByteString(args.root);
     this.#entries = listing(args);
   }
 
@@ -172,8 +180,8 @@ class Sender {
         out.stat(undefined);
         break;
       }
-      const { stat, path } = next.value;
-      if (hasData(stat.mode)) this.#sources.set(this.#nextId, { path, size: Number(stat.size) });
+      const { stat, path, root } = next.value;
+      if (hasData(stat.mode)) this.#sources.set(this.#nextId, { root, path, size: Number(stat.size) });
       this.#nextId++;
       out.stat(stat);
     }
@@ -193,7 +201,7 @@ class Sender {
     let fd: number;
     try {
       const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
-      fd = openSync(fsPath(`${this.#root}/${source.path}`), flags);
+      fd = openSync(fsPath(`${toByteString(source.root)}/${source.path}`), flags);
     } catch (error) {
       throw pathError(error, 'failed to send', fromByteString(source.path));
     }

@@ -17,8 +17,9 @@ export async function sendTree(root: string, channel: PacketChannel, options: Se
   } catch (error) {
     throw wrapError(error, `failed to read ${root}`);
   }
-  const { includePatterns, excludePatterns, followPaths, resetOwner, mtimeNs, prefix } = options;
-  const args: SendArgs = { root: resolved, includePatterns, excludePatterns, followPaths, resetOwner, mtimeNs, prefix };
+  const { includePatterns, excludePatterns, followPaths, resetOwner, mtimeNs, prefix, over } = options;
+  const patterns = { includePatterns, excludePatterns, followPaths };
+  const args: SendArgs = { root: resolved, ...patterns, resetOwner, mtimeNs, prefix, over };
   let bytes = 0;
   const onEvent = (event: SendEvent): void => {
     bytes = event.bytes;

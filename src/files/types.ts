@@ -33,6 +33,8 @@ export interface SendOptions {
   readonly mtimeNs?: bigint;
   /** Prepended: the tree appears below this relative path (platform-split exports). */
   readonly prefix?: string;
+  /** Another tree whose entries are sent among those of the first, and instead of those of the same path. */
+  readonly over?: string;
   readonly onProgress?: (bytes: number, done: boolean) => void;
   readonly signal?: AbortSignal;
 }

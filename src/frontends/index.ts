@@ -2,5 +2,5 @@
  * Frontends: what turns a request of a user's language into LLB. In goes a GatewayClient, out comes a BuildResult.
  * Deliberately absent: who runs them.
  */
-export { dockerfileFrontend } from './dockerfile/index.ts';
+export { dockerfileFrontend, parseGitRef } from './dockerfile/index.ts';
 export type * from './types.ts';

@@ -39,3 +39,4 @@ export { parseGitUrl } from './git-url.ts';
 export type { GitUrl } from './git-url.ts';
 export { splitShell } from './shell-words.ts';
 export { sourceInfoJson } from './source-json.ts';
+export { locationsJson, opJson } from './op-json.ts';

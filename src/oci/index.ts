@@ -6,6 +6,7 @@ export type * from './types.ts';
 export { chainId, DigestHasher, digestOf, isDigest, parseChecksum, parseDigest } from './digest.ts';
 export { goJson, goJsonBytes } from './go-json.ts';
 export type { GoJsonValue } from './go-json.ts';
+export { compactJson, indentJson } from './json-text.ts';
 export {
   defaultPlatform,
   formatPlatform,

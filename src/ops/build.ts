@@ -5,6 +5,7 @@ import { resolveInRoot } from '../host/index.ts';
 import { goJson } from '../oci/index.ts';
 import { Definition } from '../proto/ops.pb.ts';
 import type { BuildOp } from '../proto/ops.pb.ts';
+import type { StepFacts } from '../attest/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../solver/types.ts';
 import { mountLocally } from '../storage/index.ts';
 import { sha256 } from './op-digest.ts';
@@ -93,5 +94,7 @@ export function createBuildOp(
       return [result];
     },
     acquire: slot,
+    // What the inner definition is made from is not followed.
+    facts: () => ({ incomplete: true }) satisfies StepFacts,
   };
 }

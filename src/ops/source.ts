@@ -53,9 +53,11 @@ export function createSourceOp(
     }
     return instance;
   };
+  let pin: string | undefined;
   return {
     async cacheMap(context: JobContext, index: number) {
-      const { key, done } = await open().cacheKey(context, index);
+      const { key, pin: found, done } = await open().cacheKey(context, index);
+      pin = found ?? pin;
       const digest = sha256(`${CACHE_TYPE}:${key}`);
       const random = key.startsWith(SESSION_PREFIX);
       return { map: { digest: random ? RANDOM_PREFIX + digest.slice('sha256:'.length) : digest, deps: [] }, done };
@@ -64,5 +66,6 @@ export function createSourceOp(
       return [new RefResult(deps.workerId, await open().snapshot(context))];
     },
     acquire: slot,
+    facts: () => (pin === undefined ? undefined : open().facts(pin)),
   };
 }

@@ -145,6 +145,11 @@ export class ActiveVertex implements EdgeHost {
     return this.#op;
   }
 
+  /** What the op tells; undefined while nobody has asked it for anything. */
+  facts(): unknown {
+    return this.#op?.facts?.();
+  }
+
   context(signal: AbortSignal, progress: StepProgress = this.progress): JobContext {
     return {
       signal,

@@ -114,6 +114,23 @@ export class ActiveJob implements Job {
     }
   }
 
+  facts(edge: Edge): readonly unknown[] {
+    const { digest, options } = edge.vertex;
+    const held = [...this.vertices].filter((v) => v.vertex.digest === digest);
+    const start = held.find((v) => v.ignoreCache === (options.ignoreCache === true)) ?? held[0];
+    const seen = new Set<ActiveVertex>();
+    const facts: unknown[] = [];
+    const stack = start === undefined ? [] : [start];
+    for (let vertex = stack.pop(); vertex !== undefined; vertex = stack.pop()) {
+      if (seen.has(vertex)) continue;
+      seen.add(vertex);
+      const told = vertex.facts();
+      if (told !== undefined) facts.push(told);
+      for (const input of vertex.inputs.toReversed()) stack.push(input.vertex);
+    }
+    return facts;
+  }
+
   async step<T>(
     vertex: { readonly digest: string; readonly name: string; readonly progressGroup?: ProgressGroup },
     work: (context: JobContext) => Promise<T>,

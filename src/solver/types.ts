@@ -113,6 +113,8 @@ export interface Op {
   exec(context: JobContext, inputs: readonly Result[]): Promise<readonly Result[]>;
   /** Waits for a slot before exec (max-parallelism); returns the release. */
   acquire(signal: AbortSignal): Promise<() => void>;
+  /** What a description of the build should tell of this step, as far as it is known by now. Opaque here. */
+  facts?(): unknown;
 }
 
 export type ResolveOp = (vertex: Vertex) => Op;
@@ -287,6 +289,8 @@ export interface Job {
   readonly sessions: readonly string[];
   /** The result is the caller's. Rejects as soon as `signal` aborts or the job is discarded. */
   build(edge: Edge, signal?: AbortSignal): Promise<CachedResult>;
+  /** What the ops of a finished edge, and of all below it, tell ({@link Op.facts}): each once, consumers first. */
+  facts(edge: Edge): readonly unknown[];
   /** Work that is no vertex, shown as one while it runs. */
   step<T>(
     vertex: { readonly digest: string; readonly name: string; readonly progressGroup?: ProgressGroup },

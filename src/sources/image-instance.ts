@@ -1,6 +1,7 @@
 /** What image sources have in common, wherever the image is. */
 import { BuildError, Code, invalidArgument, nowNs } from '../base/index.ts';
-import { chainId, configDiffIds, digestOf, goJson, normalizePlatform } from '../oci/index.ts';
+import type { StepFacts } from '../attest/index.ts';
+import { chainId, configDiffIds, digestOf, goJson, normalizePlatform, parseDigest } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { CacheAccessor, ImmutableRef, RecordType } from '../storage/types.ts';
@@ -19,6 +20,8 @@ export interface ImageInstanceOptions {
   readonly accessor: CacheAccessor;
   readonly ref: string;
   readonly platform: Platform;
+  /** It is in a client's layout. */
+  readonly local: boolean;
   readonly layerLimit?: number;
   readonly checksum?: Digest;
   readonly recordType?: RecordType;
@@ -95,6 +98,11 @@ export class ImageInstance implements SourceInstance {
     const first = manifestKey(manifests.root.digest, normalizePlatform(this.#options.platform), layerLimit);
     const key = index === 0 ? first : (configKey(manifests, layerLimit) ?? first);
     return { key, pin: manifests.root.digest, done: index > 0 };
+  }
+
+  facts(pin: string): StepFacts {
+    const { ref, platform, local } = this.#options;
+    return { materials: [{ kind: 'image', ref, platform, digest: parseDigest(pin), local }] };
   }
 
   /** Layers are downloaded when somebody looks into them. */

@@ -34,6 +34,7 @@ export function createImageSource(deps: ImageDeps & { readonly accessor: CacheAc
         ...image,
         accessor: deps.accessor,
         platform: request.platform,
+        local: false,
         open: async (context) => {
           const { ref, descriptor } = await resolveOnce(deps, image.ref, image.resolveMode, context);
           // Later readers ask with the clients of whoever resolved: without the signal, which ends with the step.

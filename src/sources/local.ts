@@ -3,6 +3,7 @@
  * directory (shared key) has its own, and another one while that is in use.
  */
 import { createHash } from 'node:crypto';
+import type { StepFacts } from '../attest/index.ts';
 import { BuildError, invalidArgument, logger, nowNs } from '../base/index.ts';
 import type { StepProgress } from '../base/index.ts';
 import { receiveTree } from '../files/index.ts';
@@ -49,6 +50,10 @@ class LocalInstance implements SourceInstance {
     if (sessionId === undefined) throw invalidArgument('could not access local files without session');
     const digest = createHash('sha256').update(localKeyJson(this.#request, sessionId)).digest('hex');
     return { key: `session:${this.#request.name}:sha256:${digest}`, pin: `sha256:${digest}`, done: true };
+  }
+
+  facts(): StepFacts {
+    return { materials: [{ kind: 'local', name: this.#request.name }] };
   }
 
   async snapshot(context: JobContext): Promise<ImmutableRef> {

@@ -19,6 +19,7 @@ export function createOciLayoutSource(deps: ImageDeps & { readonly accessor: Cac
         accessor: deps.accessor,
         ref: layout.ref,
         platform: request.platform,
+        local: true,
         ...(layout.layerLimit === undefined ? {} : { layerLimit: layout.layerLimit }),
         open: async (context) => {
           const root = await describeLayoutRoot(deps, layout, layout.digest, askerOf(context), MAX_MANIFEST_BYTES);

@@ -1,4 +1,5 @@
 /** Where source ops get their content from: one file per kind of source, all behind {@link Source}. */
+import type { StepFacts } from '../attest/index.ts';
 import type { Platform } from '../oci/types.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { ImmutableRef } from '../storage/types.ts';
@@ -22,6 +23,8 @@ export interface SourceKey {
 
 export interface SourceInstance {
   cacheKey(context: JobContext, index: number): Promise<SourceKey>;
+  /** For provenance; `pin` is that of the last key. */
+  facts(pin: string): StepFacts;
   /** undefined: empty content (an image without layers). The ref is the caller's. */
   snapshot(context: JobContext): Promise<ImmutableRef | undefined>;
 }

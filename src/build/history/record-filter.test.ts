@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { formatTime, nowNs } from '../../base/index.ts';
 import { BuildHistoryRecord } from '../../proto/control.pb.ts';
-import { csvFields } from './csv-fields.ts';
+import { csvFields } from '../../base/index.ts';
 import { parseDuration } from './duration.ts';
 import { recordFilter } from './record-filter.ts';
 import { toTimestamp } from './wire-time.ts';

@@ -3,3 +3,4 @@
  * a ref and an image configuration for each platform. Deliberately absent: everything that runs, fetches or stores.
  */
 export { dockerfileFrontend } from './frontend.ts';
+export { parseGitRef } from './git-ref.ts';

@@ -11,6 +11,7 @@ import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
 import { RefResult, refOf } from '../ref-result.ts';
 import { execCacheMap } from './cache-map.ts';
+import { execFacts } from './facts.ts';
 import { StepMounts } from './mounts.ts';
 import { linuxResources, processMeta } from './process-meta.ts';
 import { commitOutputs, runProcess } from './run.ts';
@@ -60,5 +61,6 @@ export function createExecOp(
       }
     },
     acquire: slot,
+    facts: () => execFacts(op),
   };
 }

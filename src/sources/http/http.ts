@@ -1,6 +1,8 @@
 /** `http://…`, `https://…`: one file, looked up once a build, whoever asks. */
 import { BuildError, Code, invalidArgument, wrapError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
+import type { StepFacts } from '../../attest/index.ts';
+import { parseDigest } from '../../oci/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
 import type { Source, SourceInstance, SourceKey, SourceRequest } from '../types.ts';
@@ -109,6 +111,10 @@ class HttpFile implements SourceInstance {
   async cacheKey(context: JobContext): Promise<SourceKey> {
     const { checksum, filename, lastModified } = await this.meta(context);
     return { key: contentKey(this.#source, filename, checksum, lastModified), pin: checksum, done: true };
+  }
+
+  facts(pin: string): StepFacts {
+    return { materials: [{ kind: 'http', url: this.#source.url, digest: parseDigest(pin) }] };
   }
 
   async snapshot(context: JobContext): Promise<ImmutableRef> {

@@ -2,7 +2,7 @@
 import { TAR_TRAILER, TarType, toByteString, XATTR_RECORD } from '../../archive/index.ts';
 import type { ByteString, TarHeader } from '../../archive/index.ts';
 import type { JobContext } from '../../base/index.ts';
-import { GoMode, unixMode, walkTree } from '../../files/index.ts';
+import { GoMode, unixMode, walkOver } from '../../files/index.ts';
 import type { Stat } from '../../proto/fsutil_stat.pb.ts';
 import { TarChunks } from '../diff/chunks.ts';
 import type { PackEntry, PackOptions } from './types.ts';
@@ -54,15 +54,15 @@ function folderHeader(prefix: ByteString, request: PackRequest): TarHeader {
 
 function* tarOf(request: PackRequest, check: () => void): Generator<Buffer> {
   const chunks = new TarChunks();
-  for (const { dir, prefix: text } of request.entries) {
+  for (const { dir, prefix: text, over } of request.entries) {
     const prefix = toByteString(text.replace(/^\/+|\/+$/g, ''));
     if (prefix !== '') chunks.header(folderHeader(prefix, request));
-    for (const { stat } of walkTree(dir)) {
+    for (const { stat, root } of walkOver(dir, over)) {
       check();
       const header = headerOf(stat, prefix, request);
       chunks.header(header);
       if (header.type === TarType.File && header.size > 0)
-        yield* chunks.file(`${toByteString(dir)}/${stat.path}`, header.size);
+        yield* chunks.file(`${toByteString(root)}/${stat.path}`, header.size);
       yield* chunks.full();
     }
   }

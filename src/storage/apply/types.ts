@@ -43,6 +43,8 @@ export interface PackEntry {
   readonly dir: string;
   /** Relative path in the archive that `dir`'s content appears below; '' for the top. */
   readonly prefix: string;
+  /** Another directory whose entries come among those of the first, and instead of those of the same path. */
+  readonly over?: string;
 }
 
 export interface PackOptions {

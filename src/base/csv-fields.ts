@@ -1,4 +1,4 @@
-import { invalidArgument } from '../../base/index.ts';
+import { invalidArgument } from './errors.ts';
 
 function fail(column: number, why: string): Error {
   // Go's wording (encoding/csv)

@@ -1,0 +1,69 @@
+/** What a build was made from, as far as it came from outside. */
+import type { Digest, Platform } from '../../oci/types.ts';
+
+/** An image; `local` when a client's OCI layout had it. */
+export interface ImageMaterial {
+  readonly kind: 'image';
+  /** Complete, with tag or digest. */
+  readonly ref: string;
+  readonly platform?: Platform;
+  readonly digest?: Digest;
+  readonly local: boolean;
+}
+
+/** One blob of a registry, or of a client's OCI layout. */
+export interface BlobMaterial {
+  readonly kind: 'image-blob';
+  readonly ref: string;
+  readonly digest?: Digest;
+  readonly local: boolean;
+}
+
+export interface GitMaterial {
+  readonly kind: 'git';
+  /** `remote#ref`, or the remote alone. Credentials in it are masked when it is captured. */
+  readonly url: string;
+  readonly commit: string;
+  /** Where a bundle came from: `docker-image+blob://host/repo@sha256:…`. */
+  readonly bundle?: string;
+}
+
+export interface HttpMaterial {
+  readonly kind: 'http';
+  /** Credentials in it are masked when it is captured. */
+  readonly url: string;
+  readonly digest: Digest;
+}
+
+/** A directory of the client: nobody can get it again, so materials with one are not complete. */
+export interface LocalMaterial {
+  readonly kind: 'local';
+  readonly name: string;
+}
+
+export type Material = ImageMaterial | BlobMaterial | GitMaterial | HttpMaterial | LocalMaterial;
+
+/** Materials by kind. */
+export interface Sources {
+  readonly images: readonly ImageMaterial[];
+  readonly blobs: readonly BlobMaterial[];
+  readonly git: readonly GitMaterial[];
+  readonly http: readonly HttpMaterial[];
+  readonly local: readonly LocalMaterial[];
+}
+
+/** A secret or an agent that a step asks for, by its id. */
+export interface Credential {
+  readonly id: string;
+  readonly optional: boolean;
+}
+
+/** What one step brings into a build. */
+export interface StepFacts {
+  readonly materials?: readonly Material[];
+  readonly secrets?: readonly Credential[];
+  readonly ssh?: readonly Credential[];
+  readonly network?: boolean;
+  /** It used what nobody could name. */
+  readonly incomplete?: boolean;
+}

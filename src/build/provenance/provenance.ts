@@ -1,0 +1,123 @@
+/** Provenance of a build's results: as attestations that a client asked for, and for the history. */
+import { BuildError, Code, jsonDetail, nowNs, randomId, VERSION } from '../../base/index.ts';
+import type { TimeNs } from '../../base/index.ts';
+import { encodePredicate, predicateType } from '../../attest/index.ts';
+import type { Capture, ProvenanceOptions } from '../../attest/index.ts';
+import { platformsOf, refOfPlatform } from '../../exporters/index.ts';
+import type { BuildResult, ResultAttestation } from '../../llb/index.ts';
+import type { StorageContext } from '../../storage/types.ts';
+import type { LazyRef } from '../lazy-ref.ts';
+import { describeBuild } from './build-steps.ts';
+import { readGitUrl } from './read-git-url.ts';
+import type { ResultCaptures } from './result-captures.ts';
+import { stepLayers } from './step-layers.ts';
+
+type LazyResult = BuildResult<LazyRef | undefined>;
+
+/** What all provenance of one build has in common. */
+export interface Invocation {
+  readonly id: string;
+  readonly started: TimeNs;
+  readonly compatibilityVersion: number;
+  readonly customEnv: ReadonlyMap<string, unknown>;
+  /** When the first provenance was written; the same from then on. */
+  finished(): TimeNs;
+}
+
+export function beginInvocation(compatibilityVersion: number, customEnv: ReadonlyMap<string, unknown>): Invocation {
+  let finished: TimeNs | undefined;
+  return {
+    id: randomId(),
+    started: nowNs(),
+    compatibilityVersion,
+    customEnv,
+    finished: () => (finished ??= nowNs()),
+  };
+}
+
+/** Nobody can get a client's directory again. */
+function incompleteError(capture: Capture): BuildError {
+  const parts = [
+    'provenance materials are incomplete',
+    'The build requested complete provenance materials, but not all dependencies could be captured.',
+  ];
+  const names = capture.local.map(({ name }) => name);
+  if (names.length > 0) {
+    const lines = names.map((name) => `\n  - ${name === '' ? '<unnamed>' : name}\n    reason: local_source`);
+    parts.push(`Uncaptured local sources:${lines.join('')}`);
+  }
+  const incomplete = names.map((name) => ({ name: name || undefined, reason: 'local_source' }));
+  return new BuildError(Code.Unknown, parts.join('\n\n'), {
+    details: [jsonDetail('errdefs.ProvenanceMaterialsIncomplete', { incomplete })],
+  });
+}
+
+export class ProvenanceMaker {
+  readonly #invocation: Invocation;
+
+  constructor(invocation: Invocation) {
+    this.#invocation = invocation;
+  }
+
+  /** The predicate of one ref, as indented JSON. Layers are told as far as exports have made them. */
+  async predicate(
+    ref: LazyRef,
+    capture: Capture,
+    options: Pick<ProvenanceOptions, 'version' | 'mode' | 'builderId' | 'reproducible'>,
+    context: StorageContext,
+  ): Promise<Uint8Array> {
+    const { id, started, compatibilityVersion, customEnv } = this.#invocation;
+    const finished = this.#invocation.finished();
+    const frontend = capture.request?.frontend;
+    const text = encodePredicate(options.version, {
+      capture,
+      builderId: options.builderId,
+      reproducible: options.reproducible,
+      invocationId: id,
+      started,
+      finished,
+      compatibilityVersion,
+      details: options.mode === 'min' ? undefined : await details(ref, context),
+      dockerfileVersion: frontend === 'dockerfile.v0' ? VERSION.dockerfile : undefined,
+      customEnv,
+      readGitUrl,
+    });
+    return Buffer.from(text);
+  }
+
+  /** The result with what a client wants to have attested for each of its platforms. */
+  attest(
+    result: LazyResult,
+    captures: ResultCaptures,
+    options: ProvenanceOptions,
+    context: StorageContext,
+  ): LazyResult {
+    const attestations = new Map(result.attestations);
+    for (const { id } of platformsOf(result)) {
+      const capture = refOfPlatform(captures, id);
+      const ref = refOfPlatform(result, id);
+      if (capture === undefined || ref === undefined) continue;
+      if (options.completeMaterials && (capture.incomplete || capture.local.length > 0)) throw incompleteError(capture);
+      const attestation: ResultAttestation<LazyRef | undefined> = {
+        kind: 'in-toto',
+        metadata: new Map([
+          ['reason', Buffer.from('provenance')],
+          ['inline-only', Buffer.from(String(options.inlineOnly))],
+        ]),
+        path: options.filename,
+        predicateType: predicateType(options.version),
+        content: () => this.predicate(ref, capture, options, context),
+      };
+      attestations.set(id, [...(attestations.get(id) ?? []), attestation]);
+    }
+    return { ...result, attestations };
+  }
+}
+
+async function details(
+  ref: LazyRef,
+  context: StorageContext,
+): Promise<Parameters<typeof encodePredicate>[1]['details']> {
+  const { buildConfig, source, numbers } = describeBuild(ref.definition);
+  return { buildConfig, source, layers: await stepLayers(await ref.result(context.signal), numbers, context) };
+}

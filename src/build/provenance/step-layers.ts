@@ -1,0 +1,67 @@
+import { isNotFound } from '../../base/index.ts';
+import type { GoJsonValue } from '../../oci/index.ts';
+import type { Descriptor } from '../../oci/types.ts';
+import { keysBelow } from '../../solver/index.ts';
+import type { CachedResult, CacheKey } from '../../solver/index.ts';
+import type { ImmutableRef, StorageContext } from '../../storage/types.ts';
+import type { StepNumbers } from './build-steps.ts';
+
+/** Annotations that are for this daemon only. */
+const INTERNAL = ['containerd.io/uncompressed', 'buildkit/createdat'];
+
+function layerJson({ mediaType, digest, size, urls, annotations = {} }: Descriptor): GoJsonValue {
+  const shown = Object.entries(annotations).filter(
+    ([key]) => !INTERNAL.includes(key) && !key.startsWith('containerd.io/distribution.source.'),
+  );
+  return {
+    mediaType,
+    digest,
+    size,
+    urls: urls === undefined || urls.length === 0 ? undefined : urls,
+    annotations: shown.length === 0 ? undefined : new Map(shown),
+  };
+}
+
+/** The layers that the newest result of that key has already. */
+async function existingLayers(key: CacheKey, context: StorageContext): Promise<readonly Descriptor[]> {
+  const found = await Promise.all([...key.stored.keys()].map((manager) => manager.records(key)));
+  const records = found
+    .flat()
+    .toSorted((a, b) => (a.createdAt === b.createdAt ? a.priority - b.priority : a.createdAt > b.createdAt ? -1 : 1));
+  for (const record of records) {
+    try {
+      const result = await record.manager.load(record);
+      try {
+        const ref = result.sys as ImmutableRef | undefined;
+        const remote = await ref?.remote({ type: 'gzip', force: false }, { create: false }, context);
+        return remote?.descriptors ?? [];
+      } finally {
+        await result.release();
+      }
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+  return [];
+}
+
+/** Which layers the steps below a result made, as far as they are made: by `step<number>:<output>`, each chain once. */
+export async function stepLayers(
+  result: CachedResult,
+  numbers: StepNumbers,
+  context: StorageContext,
+): Promise<GoJsonValue | undefined> {
+  const chains = new Map<string, Map<string, readonly Descriptor[]>>();
+  for (const key of keysBelow(result.cacheKeys.slice(0, 1))) {
+    const number = key.vertex === undefined ? undefined : numbers.get(key.vertex);
+    if (number === undefined || key.exportCache === false) continue;
+    const layers = await existingLayers(key, context);
+    if (layers.length === 0) continue;
+    const step = `step${number}:${key.output}`;
+    const known = chains.get(step) ?? new Map<string, readonly Descriptor[]>();
+    const id = layers.map((layer) => layer.digest).join();
+    if (!known.has(id)) chains.set(step, known.set(id, layers));
+  }
+  if (chains.size === 0) return undefined;
+  return new Map([...chains].map(([step, known]) => [step, [...known.values()].map((l) => l.map(layerJson))]));
+}
