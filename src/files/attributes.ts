@@ -14,6 +14,10 @@ const S_IFBLK = 0o060000;
 /** What a name of an attribute may mean to the overlay that the tree becomes a layer of: never taken from outside. */
 const OVERLAY = /^(?:trusted|user)\.overlay\./;
 
+export function isOverlayXattr(name: string): boolean {
+  return OVERLAY.test(name);
+}
+
 function isWithoutXattrs(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOTSUP' || code === 'EOPNOTSUP' || code === 'ENODATA' || code === 'ENOSYS';
@@ -37,7 +41,7 @@ export function readXattrs(path: ByteString): Map<string, Uint8Array> {
 /** As far as the file system and our rights allow: whoever needs an attribute that cannot be set will say so. */
 export function writeXattrs(path: ByteString, xattrs: ReadonlyMap<string, Uint8Array>): void {
   for (const [name, value] of xattrs) {
-    if (OVERLAY.test(name)) continue;
+    if (isOverlayXattr(name)) continue;
     try {
       setXattr(fsPath(path), name, value);
     } catch (error) {

@@ -126,8 +126,18 @@ export interface PruneOptions {
   readonly minFreeSpace?: number;
 }
 
+/** How files of one tree can become files of another one without their data being copied. */
+export interface SharedFiles {
+  /** The source's directories, topmost first, and whether their files may get a second name (a hard link) in `target`. */
+  readonly layers: ReadonlyArray<{ readonly dir: string; readonly linkable: boolean }>;
+  /** The directory that has what was written to the target: nothing may be changed in it while the target is mounted. */
+  readonly target: string;
+}
+
 export interface CacheAccessor {
   readonly snapshotter: string;
+  /** Both are the caller's. No file gets two names in one tree by it, as long as the caller gives none of them two. */
+  shareFiles(source: ImmutableRef, target: MutableRef): Promise<SharedFiles>;
   create(parent: ImmutableRef | undefined, options?: CreateOptions): Promise<MutableRef>;
   /** Throws NotFound. An id of a committed mutable gives the immutable twin. */
   get(id: string): Promise<ImmutableRef>;

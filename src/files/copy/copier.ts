@@ -1,7 +1,6 @@
 import {
   chmodSync,
   closeSync,
-  lchownSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -11,28 +10,29 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Dirent } from 'node:fs';
 import { fsPath } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
-import { invalidArgument } from '../../base/index.ts';
-import { copyNode, readXattrs, setTimesOf, writeXattrs } from '../attributes.ts';
+import { invalidArgument, nowNs } from '../../base/index.ts';
+import { setTimes } from '../../host/index.ts';
+import { copyNode, setTimesOf } from '../attributes.ts';
 import type { TreeFilter, Verdict } from '../filter.ts';
 import { pathError } from '../path-error.ts';
-import { joinPath } from '../path-order.ts';
+import { baseOf, joinPath, parentOf } from '../path-order.ts';
 import { removeTree } from '../remove-tree.ts';
 import { copyFile } from './copy-file.ts';
-import type { Owner } from './make-dirs.ts';
-import type { ModeChange } from './mode-change.ts';
+import { giveAttributes } from './given-attributes.ts';
+import type { GivenAttributes } from './given-attributes.ts';
+import type { LaterFiles } from './later-files.ts';
 
-export interface CopierOptions {
+export interface CopierOptions extends GivenAttributes {
   readonly filter: TreeFilter | undefined;
-  readonly owner: Owner | undefined;
-  readonly timestampNs: bigint | undefined;
-  readonly newMode: ModeChange | undefined;
   readonly replaceExisting: boolean;
   /** A path as the build knows it. */
   readonly describe: (path: ByteString) => string;
   readonly check: () => void;
+  /** Takes regular files instead of their being copied now. Nothing may then be copied twice to one place. */
+  readonly later: LaterFiles | undefined;
 }
 
 /** A source folder that is being read; it is made at the target once something in it is copied. */
@@ -43,6 +43,8 @@ interface OpenDir {
   /** It is at the target, and whether that is our doing. */
   isMade: boolean;
   isNew: boolean;
+  /** What is to be copied later. */
+  readonly later: Array<{ readonly from: ByteString; readonly to: ByteString }>;
 }
 
 /** One copy call: hard links within it stay hard links. Nothing follows a link; folders at the target must be folders. */
@@ -60,17 +62,30 @@ export class Copier {
     this.#copy(source, target, '', undefined);
   }
 
-  #copy(source: ByteString, target: ByteString, path: ByteString, parent: Verdict | undefined): void {
+  /** `isFile`: the folder says that it is a regular one. */
+  #copy(
+    source: ByteString,
+    target: ByteString,
+    path: ByteString,
+    parent: Verdict | undefined,
+    isFile: boolean = false,
+  ): void {
     const { filter, describe, check } = this.#options;
     check();
     const verdict = path === '' ? undefined : filter?.judge(path, parent);
     const emit = verdict?.emit !== false;
     if (!emit && verdict?.descend === false) return;
+    const dir = this.#open.at(-1);
+    if (isFile && dir !== undefined && this.#options.later !== undefined) {
+      if (emit) this.#putOff(dir, source, target);
+      return;
+    }
     const stats = lstatSync(fsPath(source), { bigint: true });
     if (!emit && !stats.isDirectory()) return;
     try {
       if (stats.isDirectory())
-        this.#copyDir({ source, target, stats, isMade: false, isNew: false }, path, verdict, emit);
+        this.#copyDir({ source, target, stats, isMade: false, isNew: false, later: [] }, path, verdict, emit);
+      else if (stats.isFile() && this.#options.later !== undefined) this.#putOff(this.#open.at(-1), source, target);
       else {
         this.#makeOpen();
         this.#clear(target, false);
@@ -91,20 +106,53 @@ export class Copier {
     }
     if (verdict?.descend !== false) {
       this.#open.push(dir);
-      let names: ByteString[];
+      let entries: Dirent[];
       try {
-        names = readdirSync(fsPath(dir.source), { encoding: 'latin1' }).sort();
+        entries = readdirSync(fsPath(dir.source), { encoding: 'latin1', withFileTypes: true });
       } catch (error) {
         throw pathError(error, 'failed to read', describe(dir.source));
       }
-      for (const name of names) {
-        this.#copy(`${dir.source}/${name}`, `${dir.target}/${name}`, joinPath(path, name), verdict);
+      entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+      for (const entry of entries) {
+        const { name } = entry;
+        this.#copy(`${dir.source}/${name}`, `${dir.target}/${name}`, joinPath(path, name), verdict, entry.isFile());
       }
       this.#open.pop();
     }
     // The times of a folder come last: what was put into it has changed them.
     if (dir.isNew || (emit && !isTop)) this.#attributes(dir.source, dir.target, dir.stats);
     else if (emit) setTimesOf(dir.target, dir.stats, timestampNs);
+    if (dir.later.length === 0) return;
+    const { atimeNs, mtimeNs } = dir.stats;
+    const times = { atimeNs: timestampNs ?? atimeNs, mtimeNs: timestampNs ?? mtimeNs };
+    this.#options.later?.add({
+      source: dir.source,
+      target: dir.target,
+      names: dir.later,
+      times: dir.isNew || emit ? times : undefined,
+    });
+  }
+
+  /** Makes room for the file. `dir` is undefined where the file is all that is copied. */
+  #putOff(dir: OpenDir | undefined, source: ByteString, target: ByteString): void {
+    const { describe, later } = this.#options;
+    try {
+      this.#makeOpen();
+      if (dir?.isNew === true) {
+        const name = baseOf(source);
+        dir.later.push({ from: name, to: name });
+        return;
+      }
+      this.#clear(target, false);
+      // So that the folder is among what was written to the target, whatever layer it came from.
+      setTimes(fsPath(parentOf(target)), undefined, nowNs());
+      const name = { from: baseOf(source), to: baseOf(target) };
+      if (dir === undefined)
+        later?.add({ source: parentOf(source), target: parentOf(target), names: [name], times: undefined });
+      else dir.later.push(name);
+    } catch (error) {
+      throw pathError(error, 'copy', describe(source));
+    }
   }
 
   #makeDir(dir: OpenDir): void {
@@ -158,15 +206,7 @@ export class Copier {
     } else copyNode(target, stats);
   }
 
-  /** Owner before mode, which chown(2) takes set-id bits from, and before capabilities, which it drops. */
   #attributes(source: ByteString, target: ByteString, stats: BigIntStats): void {
-    const { owner, newMode, timestampNs } = this.#options;
-    lchownSync(fsPath(target), owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
-    if (!stats.isSymbolicLink()) {
-      const mode = Number(stats.mode) & 0o7777;
-      chmodSync(fsPath(target), newMode === undefined ? mode : newMode(mode, stats.isDirectory()) & 0o7777);
-    }
-    writeXattrs(target, readXattrs(source));
-    setTimesOf(target, stats, timestampNs);
+    giveAttributes(source, target, stats, this.#options);
   }
 }

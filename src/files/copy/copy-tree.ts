@@ -12,9 +12,11 @@ import { setMtime } from '../attributes.ts';
 import { TreeFilter } from '../filter.ts';
 import { pathError } from '../path-error.ts';
 import { Copier } from './copier.ts';
+import { LaterFiles } from './later-files.ts';
 import { makeDirs, shown } from './make-dirs.ts';
 import type { Owner } from './make-dirs.ts';
 import { parseModeChange } from './mode-change.ts';
+import type { ModeChange } from './mode-change.ts';
 import { resolveSource, resolveTarget } from './resolve.ts';
 
 export type { Owner } from './make-dirs.ts';
@@ -42,14 +44,21 @@ export interface CopyRequest {
   readonly timestampNs?: bigint;
   /** What is in the way goes, whatever it is. */
   readonly replaceExisting?: boolean;
+  /** Regular files are not copied but told, as LaterFiles has them: for whoever can put them there at less cost. */
+  readonly filesLater?: boolean;
 }
 
 const DEFAULT_DIR_MODE = 0o755;
 
-/** `check` is called often and throws when the copy is no longer wanted. Throws NotFound when there is no source. */
-export function copyTree(request: CopyRequest, check: () => void = () => {}): void {
+/** What becomes of modes. Throws InvalidArgument "invalid syntax". */
+export function newModeOf({ mode, modeChange }: Pick<CopyRequest, 'mode' | 'modeChange'>): ModeChange | undefined {
+  if (modeChange !== undefined) return parseModeChange(modeChange);
+  return mode === undefined ? undefined : () => mode;
+}
+
+/** Gives what `filesLater` asked for. `check` is called often and throws when the copy is no longer wanted. Throws NotFound when there is no source. */
+export function copyTree(request: CopyRequest, check: () => void = () => {}): Uint8Array | undefined {
   const { sourceRoot, targetRoot, owner, timestampNs } = request;
-  const change = request.modeChange === undefined ? undefined : parseModeChange(request.modeChange);
   const filter = TreeFilter.of(request);
   const root = toByteString(targetRoot).replace(/\/+$/, '');
   const options = { mode: request.mode ?? DEFAULT_DIR_MODE, owner, timestampNs };
@@ -73,15 +82,24 @@ export function copyTree(request: CopyRequest, check: () => void = () => {}): vo
   const mergesIntoNew = request.contentsOnly === true && isSourceDir && there === undefined;
   made.push(...makeDirs(root, mergesIntoNew ? target : posix.dirname(target), options));
 
+  const later =
+    request.filesLater === true ? new LaterFiles(toByteString(sourceRoot).replace(/\/+$/, ''), root) : undefined;
   const copier = new Copier({
     filter,
     owner,
     timestampNs,
-    newMode: change ?? (request.mode === undefined ? undefined : () => request.mode as number),
+    newMode: newModeOf(request),
     replaceExisting: request.replaceExisting === true,
     describe: (path) => (path.startsWith(root) ? shown(root, path) : shown(toByteString(sourceRoot), path)),
     check,
+    later,
   });
   copier.copy(source, target);
-  if (timestampNs !== undefined) for (const dir of made.toReversed()) setMtime(dir, timestampNs);
+  if (timestampNs !== undefined) {
+    for (const dir of made.toReversed()) {
+      setMtime(dir, timestampNs);
+      later?.add({ source, target: dir, names: [], times: { atimeNs: timestampNs, mtimeNs: timestampNs } });
+    }
+  }
+  return later?.encoded();
 }

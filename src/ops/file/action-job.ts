@@ -8,6 +8,7 @@ import {
   copyTree,
   makeDir,
   makeDirs,
+  newModeOf,
   pathError,
   removeTree,
   resolveSource,
@@ -15,7 +16,7 @@ import {
   resolveWildcards,
   setMtime,
 } from '../../files/index.ts';
-import type { Owner } from '../../files/index.ts';
+import type { GivenAttributes, Owner } from '../../files/index.ts';
 import type {
   ChownOpt,
   FileAction,
@@ -44,11 +45,37 @@ function timestampOf(value: bigint): bigint | undefined {
   return value === -1n ? undefined : value;
 }
 
-function ownerOf(args: ActionArgs): Owner | undefined {
+export function ownerOf(args: Pick<ActionArgs, 'owner' | 'userRoot' | 'groupRoot'>): Owner | undefined {
   return findOwner(args.owner, { user: args.userRoot, group: args.groupRoot });
 }
 
-export function act(args: ActionArgs, context: JobContext): void {
+/** What a copy left for later: its regular files, where that was asked for. */
+export interface Acted {
+  readonly later: Uint8Array | undefined;
+  readonly transfer: readonly ArrayBuffer[];
+}
+
+function acted(later: Uint8Array | undefined): Acted {
+  return { later, transfer: later === undefined ? [] : [later.buffer as ArrayBuffer] };
+}
+
+export function act(args: ActionArgs & { readonly filesLater: boolean }, context: JobContext): Acted {
+  const { action } = args;
+  if (action.$case !== 'copy') {
+    change(args);
+    return acted(undefined);
+  }
+  const owner = ownerOf(args);
+  requireParent(args.target, action.value);
+  const sources = sourcesOf(args.source, action.value);
+  // Of several sources one may bring what another one has brought: they are copied one after the other.
+  const filesLater = args.filesLater && sources.length === 1;
+  let later: Uint8Array | undefined;
+  for (const source of sources) later = copyFrom(args, action.value, { source, owner, filesLater }, context);
+  return acted(later);
+}
+
+function change(args: ActionArgs): void {
   const { action } = args;
   switch (action.$case) {
     case 'mkdir':
@@ -59,11 +86,6 @@ export function act(args: ActionArgs, context: JobContext): void {
       return symlink(args.target, action.value, ownerOf(args));
     case 'rm':
       return rm(args.target, action.value);
-    case 'copy': {
-      const owner = ownerOf(args);
-      requireParent(args.target, action.value);
-      for (const source of sourcesOf(args.source, action.value)) copyFrom(args, action.value, source, owner, context);
-    }
   }
 }
 
@@ -166,16 +188,27 @@ function sourcesOf(root: string | undefined, action: FileActionCopy): string[] {
   return found;
 }
 
+function requestedMode(action: FileActionCopy): { mode?: number; modeChange?: string } {
+  // A mode string leaves the number at 0, which is then no mode.
+  if (action.modeStr !== '') return { modeChange: action.modeStr };
+  return action.mode === -1 ? {} : { mode: action.mode & 0o7777 };
+}
+
+export function givenAttributes(action: FileActionCopy, owner: Owner | undefined): GivenAttributes {
+  return { owner, newMode: newModeOf(requestedMode(action)), timestampNs: timestampOf(action.timestamp) };
+}
+
 function copyFrom(
   args: ActionArgs,
   action: FileActionCopy,
-  source: string,
-  owner: Owner | undefined,
+  what: { readonly source: string; readonly owner: Owner | undefined; readonly filesLater: boolean },
   context: JobContext,
-): void {
+): Uint8Array | undefined {
   const timestampNs = timestampOf(action.timestamp);
-  copyTree(
+  const { source, owner, filesLater } = what;
+  return copyTree(
     {
+      filesLater,
       sourceRoot: args.source as string,
       source,
       targetRoot: args.target,
@@ -185,12 +218,7 @@ function copyFrom(
       includePatterns: action.includePatterns,
       excludePatterns: action.excludePatterns,
       ...(owner === undefined ? {} : { owner }),
-      // A mode string leaves the number at 0, which is then no mode.
-      ...(action.modeStr !== ''
-        ? { modeChange: action.modeStr }
-        : action.mode === -1
-          ? {}
-          : { mode: action.mode & 0o7777 }),
+      ...requestedMode(action),
       ...(timestampNs === undefined ? {} : { timestampNs }),
       replaceExisting: action.alwaysReplaceExistingDestPaths,
     },
@@ -236,6 +264,10 @@ export function prepareUnpack(args: ActionArgs): void {
   makeDirs(toByteString(args.target).replace(/\/+$/, ''), path, { mode: 0o755, owner: ownerOf(args), timestampNs });
 }
 
-export function copyOne(args: ActionArgs & { readonly only: string }, context: JobContext): void {
-  copyFrom(args, copyAction(args), args.only, ownerOf(args), context);
+export function copyOne(
+  args: ActionArgs & { readonly only: string; readonly filesLater: boolean },
+  context: JobContext,
+): Acted {
+  const { only: source, filesLater } = args;
+  return acted(copyFrom(args, copyAction(args), { source, owner: ownerOf(args), filesLater }, context));
 }

@@ -3,8 +3,9 @@ import type { ChownOpt } from '../../proto/ops.pb.ts';
 import type { JobContext } from '../../solver/types.ts';
 import { mountLocally } from '../../storage/index.ts';
 import { unpackArchive } from '../../storage/apply/index.ts';
-import type { CacheAccessor, ImmutableRef, MutableRef } from '../../storage/types.ts';
-import type { ActionArgs, UnpackCandidate } from './action-job.ts';
+import type { CacheAccessor, ImmutableRef, MutableRef, SharedFiles } from '../../storage/types.ts';
+import type { PlaceArgs } from './place-job.ts';
+import type { Acted, ActionArgs, UnpackCandidate } from './action-job.ts';
 import type { Owner } from '../../files/index.ts';
 import type { Place, Plan, PlannedAction } from './plan.ts';
 
@@ -25,6 +26,8 @@ export class ActionRun {
   readonly #name: string;
   readonly #context: JobContext;
   readonly #trees = new Map<number, Tree>();
+  /** Inodes that have got a name in a tree that goes on being changed. */
+  readonly #taken = new WeakMap<MutableRef, BigUint64Array[]>();
 
   constructor(
     accessor: CacheAccessor,
@@ -99,7 +102,7 @@ export class ActionRun {
       return mounted.dir;
     };
     /** undefined: nothing there, a tree without files. */
-    const read = async (place: Place | undefined): Promise<string | undefined> => {
+    const show = async (place: Place | undefined): Promise<string | undefined> => {
       if (place === undefined) return undefined;
       if (place.kind === 'input') {
         const ref = this.#inputs[place.index];
@@ -110,35 +113,92 @@ export class ActionRun {
     };
     const { action } = planned;
     const isCopy = action.$case === 'copy';
-    const base = {
-      source: isCopy ? await read(planned.secondary) : undefined,
-      userRoot: await read(planned.user),
-      groupRoot: await read(planned.group),
-      target: use(await mountLocally(target, { readonly: false })),
-    };
     const owner = action.$case === 'rm' ? undefined : action.value.owner;
-    const args: ActionArgs = { ...base, action, owner: owner as ChownOpt | undefined };
+    const read = {
+      action,
+      owner: owner as ChownOpt | undefined,
+      source: isCopy ? await show(planned.secondary) : undefined,
+      userRoot: await show(planned.user),
+      groupRoot: await show(planned.group),
+    };
     const { signal } = this.#context;
-    if (!isCopy || !action.value.attemptUnpackDockerCompatibility) {
-      await pool.call('act', args, { signal });
-      return;
+    const shared = await this.#shared(planned, target);
+    const mounted = await mountLocally(target, { readonly: false });
+    let later: Uint8Array | undefined;
+    try {
+      later = await this.#change({ ...read, target: mounted.dir }, shared !== undefined);
+    } finally {
+      await mounted.release();
+    }
+    if (later === undefined || shared === undefined) return;
+    const taken = this.#taken.get(target) ?? [];
+    const files: PlaceArgs = { ...read, files: later, shared, taken: joined(taken) };
+    const { linked } = await pool.call<{ linked: BigUint64Array }>('place', files, {
+      signal,
+      transfer: [later.buffer as ArrayBuffer],
+    });
+    this.#taken.set(target, [...taken, linked]);
+  }
+
+  /**
+   * Where the regular files of a copy can go without a mount; undefined when they cannot: what an archive is unpacked over must
+   * be this tree's alone, as a link in it may lead to any file.
+   */
+  async #shared(planned: PlannedAction, target: MutableRef): Promise<SharedFiles | undefined> {
+    const { action, secondary } = planned;
+    const { actions } = this.#plan;
+    if (action.$case !== 'copy' || secondary === undefined) return undefined;
+    if (actions.length > 1 && actions.some((other) => unpacks(other))) return undefined;
+    const source = secondary.kind === 'input' ? this.#inputs[secondary.index] : this.#fixed(secondary.index);
+    return source === undefined ? undefined : await this.#accessor.shareFiles(source, target);
+  }
+
+  #fixed(index: number): ImmutableRef | undefined {
+    const tree = this.#trees.get(index);
+    return tree?.kind === 'fixed' ? tree.ref : undefined;
+  }
+
+  /** Gives what a copy has left for later. */
+  async #change(args: ActionArgs, filesLater: boolean): Promise<Uint8Array | undefined> {
+    const { signal } = this.#context;
+    const { action } = args;
+    if (action.$case !== 'copy' || !action.value.attemptUnpackDockerCompatibility) {
+      return (await pool.call<Acted>('act', { ...args, filesLater }, { signal })).later;
     }
     const found = await pool.call<{ sources: UnpackCandidate[]; owner: Owner | undefined }>('candidates', args, {
       signal,
     });
+    const isOnly = found.sources.length === 1;
+    let later: Uint8Array | undefined;
     for (const candidate of found.sources) {
-      if (candidate.isArchive && base.source !== undefined) {
+      if (candidate.isArchive && args.source !== undefined) {
         const request = {
-          sourceRoot: base.source,
+          sourceRoot: args.source,
           source: candidate.path,
-          targetRoot: base.target,
+          targetRoot: args.target,
           target: action.value.dest,
           ...(found.owner === undefined ? {} : { owner: found.owner }),
         };
         await pool.call('prepareUnpack', args, { signal });
         if (await unpackArchive(request, { signal })) continue;
       }
-      await pool.call('copyOne', { ...args, only: candidate.bytes }, { signal });
+      const one = { ...args, only: candidate.bytes, filesLater: filesLater && isOnly };
+      ({ later } = await pool.call<Acted>('copyOne', one, { signal }));
     }
+    return later;
   }
+}
+
+function unpacks({ action }: PlannedAction): boolean {
+  return action.$case === 'copy' && action.value.attemptUnpackDockerCompatibility;
+}
+
+function joined(parts: readonly BigUint64Array[]): BigUint64Array {
+  const all = new BigUint64Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

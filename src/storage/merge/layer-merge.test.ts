@@ -63,14 +63,13 @@ for (const link of [true, false]) {
     const at = (name: string): string => join(dir, name);
     const usage = await applyMerge({
       diffs: [
-        { lower: [], upper: [at('a')] },
-        { lower: [], upper: [at('b')] },
-        { lower: [at('c')], upper: [at('e')] },
+        { lower: [], upper: [at('a')], link },
+        { lower: [], upper: [at('b')], link },
+        { lower: [at('c')], upper: [at('e')], link },
       ],
       target: at('target'),
       style: 'plain',
       lower: [],
-      link,
     });
     assert.deepEqual(shown([at('target')]), { 'd/x': 'b', 'turns/into': 'dir' });
     const shared = lstatSync(at('target/d/x')).ino === lstatSync(at('b/d/x')).ino;
@@ -96,14 +95,13 @@ void test(
     const at = (name: string): string => join(dir, name);
     await applyMerge({
       diffs: [
-        { lower: [at('l')], upper: [at('u')] },
-        { lower: [], upper: [at('one')] },
-        { lower: [], upper: [at('two')] },
+        { lower: [at('l')], upper: [at('u')], link: true },
+        { lower: [], upper: [at('one')], link: true },
+        { lower: [], upper: [at('two')], link: true },
       ],
       target: at('target'),
       style: 'overlay',
       lower: [at('base')],
-      link: true,
     });
     const whiteout = lstatSync(at('target/f'));
     assert.ok(whiteout.isCharacterDevice() && whiteout.rdev === 0);
@@ -118,8 +116,8 @@ void test('an overlay layer is read from its own directory', asRoot, async (t) =
   const at = (name: string): string => join(dir, name);
   mknod(at('top/gone'), 0o020000, 0, 0);
   utimesSync(at('top/a/b'), 700, 700);
-  const diff = { lower: [at('base')], upper: [at('top'), at('base')] };
-  await applyMerge({ diffs: [diff], target: at('target'), style: 'plain', lower: [], link: true });
+  const diff = { lower: [at('base')], upper: [at('top'), at('base')], link: true };
+  await applyMerge({ diffs: [diff], target: at('target'), style: 'plain', lower: [] });
   assert.deepEqual(shown([at('target')]), { 'a/b/new': 'n' });
   assert.equal(statSync(at('target/a/b')).mtimeMs, 700_000, 'folders get their times last');
 });

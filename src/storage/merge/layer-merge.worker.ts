@@ -6,7 +6,7 @@ import type { TreeEntry } from '../tree/index.ts';
 import { MergeTarget } from './merge-target.ts';
 import type { MergeDiff, MergeRequest, MergeUsage } from './types.ts';
 
-function applyDiff({ lower, upper }: MergeDiff, target: MergeTarget, context: JobContext): void {
+function applyDiff({ lower, upper, link }: MergeDiff, target: MergeTarget, context: JobContext): void {
   const tree = new LayerTree(upper);
   const folders = new Set<ByteString>();
   /** Names of files with several, by inode. */
@@ -19,7 +19,7 @@ function applyDiff({ lower, upper }: MergeDiff, target: MergeTarget, context: Jo
     if (folders.has(parent)) return;
     folders.add(parent);
     parents(parent);
-    target.put(parent, tree.lookup(parent) as TreeEntry, undefined);
+    target.put(parent, tree.lookup(parent) as TreeEntry, { share: link, linkTo: undefined });
   };
   for (const change of layerChanges(lower, upper)) {
     context.check();
@@ -37,7 +37,7 @@ function applyDiff({ lower, upper }: MergeDiff, target: MergeTarget, context: Jo
       linkTo = names.get(inode);
       if (linkTo === undefined) names.set(inode, change.path);
     }
-    target.put(change.path, change.entry, linkTo);
+    target.put(change.path, change.entry, { share: link, linkTo });
   }
 }
 

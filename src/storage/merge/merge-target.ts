@@ -29,6 +29,13 @@ function inodeOf(stat: BigIntStats): string {
   return `${stat.dev}:${stat.ino}`;
 }
 
+export interface FileOrigin {
+  /** The file itself may get a name here. */
+  readonly share: boolean;
+  /** Another name of the same file that the same layer brought already. */
+  readonly linkTo: ByteString | undefined;
+}
+
 /**
  * The directory that changes are applied to. Its folders are made before what is in them, as real folders, and nobody else
  * writes to it: a path joined to it stays in it.
@@ -37,7 +44,6 @@ export class MergeTarget {
   readonly #root: ByteString;
   readonly #overlay: boolean;
   readonly #below: LayerTree;
-  readonly #link: boolean;
   readonly #opaque: string;
   readonly #folderTimes = new Map<ByteString, BigIntStats>();
   /** Files of other snapshots that are named here, by inode: no second name may be given that no layer has. */
@@ -47,7 +53,6 @@ export class MergeTarget {
     this.#root = toByteString(request.target);
     this.#overlay = request.style === 'overlay';
     this.#below = new LayerTree(request.lower);
-    this.#link = request.link;
     this.#opaque = request.userxattr === true ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
   }
 
@@ -57,13 +62,12 @@ export class MergeTarget {
     if (this.#overlay && this.#below.lookup(path) !== undefined) mknod(fsPath(full), S_IFCHR, 0, 0);
   }
 
-  /** `linkTo`: another name of the same file that the same layer brought already. */
-  put(path: ByteString, { stat, real }: TreeEntry, linkTo: ByteString | undefined): void {
+  put(path: ByteString, { stat, real }: TreeEntry, from: FileOrigin): void {
     const full = this.#full(path);
     const old = lstatEntry(full);
     const merges = old?.isDirectory() === true && stat.isDirectory();
     if (old !== undefined && !merges) rmSync(fsPath(full), { recursive: true, force: true });
-    if (this.#linked(full, stat, real, linkTo)) return;
+    if (this.#linked(full, stat, real, from)) return;
     if (!merges) this.#make(full, stat, real);
     this.#copyAttributes(full, stat, real);
     // A folder in place of something else must not show what layers below have under its name.
@@ -106,11 +110,11 @@ export class MergeTarget {
   }
 
   /** Named pipes and sockets are never shared: processes could meet there. */
-  #linked(full: ByteString, stat: BigIntStats, real: ByteString, linkTo: ByteString | undefined): boolean {
+  #linked(full: ByteString, stat: BigIntStats, real: ByteString, { share, linkTo }: FileOrigin): boolean {
     if (stat.isDirectory() || stat.isFIFO() || stat.isSocket()) return false;
     let source: ByteString;
     if (linkTo !== undefined && lstatEntry(this.#full(linkTo)) !== undefined) source = this.#full(linkTo);
-    else if (this.#link && !this.#shared.has(inodeOf(stat))) source = real;
+    else if (share && !this.#shared.has(inodeOf(stat))) source = real;
     else return false;
     try {
       linkSync(fsPath(source), fsPath(full));

@@ -4,6 +4,8 @@ import type { LayerDirs } from '../tree/layers.ts';
 export interface MergeDiff {
   readonly lower: LayerDirs;
   readonly upper: LayerDirs;
+  /** Regular files may be shared with the diff's snapshots by hard links, where the file system allows it. */
+  readonly link: boolean;
 }
 
 export interface MergeRequest {
@@ -14,8 +16,6 @@ export interface MergeRequest {
   /** `overlay`: the layers below `target`, topmost first ([] when none); deletions become whiteouts where they hide something. */
   readonly style: 'overlay' | 'plain';
   readonly lower: LayerDirs;
-  /** Share regular files with the diffs' snapshots by hard links where the file system allows it. */
-  readonly link: boolean;
   readonly userxattr?: boolean;
 }
 

@@ -9,7 +9,10 @@ import type {
   MutableRef,
   PruneOptions,
   RecordMetadata,
+  SharedFiles,
 } from '../types.ts';
+import { shareFiles } from '../snapshots/index.ts';
+import type { SnapshotId } from '../snapshots/index.ts';
 import { CacheCore, locked } from './cache-core.ts';
 import { diskUsage } from './disk-usage.ts';
 import { chainIdOf, LayerBlobs, UNCOMPRESSED } from './layer-blobs.ts';
@@ -98,6 +101,22 @@ class SnapshotCache implements Cache {
       core.discardSnapshot(snapshot);
       throw error;
     }
+  }
+
+  async shareFiles(source: ImmutableRef, target: MutableRef): Promise<SharedFiles> {
+    const { store, options } = this.#core;
+    await source.unlazy({});
+    const { snapshotter } = options;
+    const from = this.#recordOf(source).data.snapshot as SnapshotId;
+    const to = store.get(target.id).data.snapshot as SnapshotId;
+    const dirs = snapshotter.layers(from);
+    // A snapshotter that keeps whole trees has one directory, which is the top snapshot's.
+    const sources = snapshotter.chain(from).slice(0, dirs.length);
+    const may = shareFiles(snapshotter, sources, to, { paths: 'other' });
+    return {
+      layers: dirs.map((dir, i) => ({ dir, linkable: may[i] === true })),
+      target: snapshotter.layers(to)[0] as string,
+    };
   }
 
   // oxlint-disable-next-line require-await -- failures are rejections

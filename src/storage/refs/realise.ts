@@ -13,10 +13,27 @@ import type { Descriptor } from '../../oci/types.ts';
 import { applyLayer } from '../apply/index.ts';
 import { applyMerge } from '../merge/index.ts';
 import type { MergeDiff } from '../merge/index.ts';
+import { shareFiles } from '../snapshots/index.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
+import type { LayerDirs } from '../tree/index.ts';
 import type { LazyBlobProvider, StorageContext } from '../types.ts';
 import type { CacheCore } from './cache-core.ts';
 import type { CacheRecord } from './record.ts';
+
+/** What one layer changes. */
+interface LayerChangeDirs {
+  readonly lower: LayerDirs;
+  readonly upper: LayerDirs;
+  /** The snapshots that changed files may be in. */
+  readonly sources: readonly SnapshotId[];
+}
+
+interface FillTarget {
+  readonly id: SnapshotId;
+  readonly target: string;
+  readonly style: 'overlay' | 'plain';
+  readonly userxattr: boolean;
+}
 
 /** Makes snapshots of what is only described: blobs are fetched and unpacked, merges and diffs are applied. */
 export class Realiser {
@@ -96,7 +113,8 @@ export class Realiser {
       case 'diff': {
         const diff = await this.#diffOf(record, context);
         await this.#fill(record, undefined, context, async (target) => {
-          const usage = await applyMerge({ ...target, diffs: [diff], lower: [], link: true }, workOptions(context));
+          const diffs = [this.#shared(diff, target.id)];
+          const usage = await applyMerge({ ...target, diffs, lower: [] }, workOptions(context));
           return usage.size;
         });
       }
@@ -108,13 +126,13 @@ export class Realiser {
     record: CacheRecord,
     parent: SnapshotId | undefined,
     context: StorageContext,
-    fill: (target: { target: string; style: 'overlay' | 'plain'; userxattr: boolean }) => Promise<number | undefined>,
+    fill: (target: FillTarget) => Promise<number | undefined>,
   ): Promise<void> {
     const { snapshotter } = this.#core.options;
     const id = await snapshotter.prepare(parent, context.signal);
     try {
       const { style, userxattr } = snapshotter;
-      const size = await fill({ target: snapshotter.layers(id)[0] as string, style, userxattr });
+      const size = await fill({ id, target: snapshotter.layers(id)[0] as string, style, userxattr });
       this.#core.options.db.transaction(() => {
         snapshotter.commit(id);
         this.#core.store.update(record, { snapshot: id, ...(size === undefined ? {} : { size }) });
@@ -160,20 +178,21 @@ export class Realiser {
       2,
       (p) => this.unlazy(p, context),
     );
-    const diffs: MergeDiff[] = [];
+    const changes: LayerChangeDirs[] = [];
     for (const layer of others.flatMap((parent) => store.layerChain(parent))) {
-      diffs.push(await this.#diffOf(layer, context));
+      changes.push(await this.#diffOf(layer, context));
     }
     const below = base.data.snapshot as SnapshotId;
     await this.#fill(record, below, context, async (target) => {
       const lower = target.style === 'overlay' ? options.snapshotter.layers(below) : [];
-      const usage = await applyMerge({ ...target, diffs, lower, link: true }, workOptions(context));
+      const diffs = changes.map((change) => this.#shared(change, target.id));
+      const usage = await applyMerge({ ...target, diffs, lower }, workOptions(context));
       return usage.size;
     });
   }
 
   /** What one layer changes, as directories. */
-  async #diffOf(layer: CacheRecord, context: StorageContext): Promise<MergeDiff> {
+  async #diffOf(layer: CacheRecord, context: StorageContext): Promise<LayerChangeDirs> {
     const { store, options } = this.#core;
     const { snapshotter } = options;
     const { shape } = layer.data;
@@ -184,16 +203,28 @@ export class Realiser {
         await this.unlazy(side, context);
         return snapshotter.layers(side.data.snapshot as SnapshotId);
       };
-      return { lower: await dirs(shape.lower), upper: await dirs(shape.upper) };
+      const [lower, upper] = [await dirs(shape.lower), await dirs(shape.upper)];
+      const top = shape.upper === undefined ? undefined : store.get(shape.upper).data.snapshot;
+      return { lower, upper, sources: top === undefined ? [] : snapshotter.chain(top) };
     }
     await this.unlazy(layer, context);
     const snapshot = layer.data.snapshot as SnapshotId;
     const below = snapshotter.find(snapshot)?.parent;
-    return { lower: below === undefined ? [] : snapshotter.layers(below), upper: snapshotter.layers(snapshot) };
+    const lower = below === undefined ? [] : snapshotter.layers(below);
+    return { lower, upper: snapshotter.layers(snapshot), sources: [snapshot] };
+  }
+
+  /** With hard links where all that changed may be linked. */
+  #shared({ lower, upper, sources }: LayerChangeDirs, target: SnapshotId): MergeDiff {
+    const may = shareFiles(this.#core.options.snapshotter, sources, target, { paths: 'same' });
+    return { lower, upper, link: may.every(Boolean) };
   }
 
   /** The directories below and with a layer, for making its blob. */
-  async diffDirs(layer: CacheRecord, context: StorageContext): Promise<MergeDiff> {
+  async diffDirs(
+    layer: CacheRecord,
+    context: StorageContext,
+  ): Promise<{ readonly lower: LayerDirs; readonly upper: LayerDirs }> {
     return await this.#diffOf(layer, context);
   }
 

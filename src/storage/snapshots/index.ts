@@ -4,5 +4,6 @@
  */
 export { openSnapshotter, probeOverlay } from './open.ts';
 export type { SnapshotterName } from './open.ts';
+export { shareFiles } from './shared-files.ts';
 export { SyncGenerations } from './sync-generations.ts';
 export type * from './types.ts';

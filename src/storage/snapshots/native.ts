@@ -33,11 +33,10 @@ export class NativeSnapshotter implements Snapshotter {
       if (parent !== undefined) {
         await applyMerge(
           {
-            diffs: [{ lower: [], upper: [this.#fs(parent)] }],
+            diffs: [{ lower: [], upper: [this.#fs(parent)], link: false }],
             target: this.#fs(id),
             style: 'plain',
             lower: [],
-            link: false,
           },
           signal === undefined ? {} : { signal },
         );
@@ -56,6 +55,18 @@ export class NativeSnapshotter implements Snapshotter {
 
   touch(id: SnapshotId): void {
     this.#table.touch(id);
+  }
+
+  chain(id: SnapshotId): readonly SnapshotId[] {
+    return this.#table.chain(id);
+  }
+
+  origins(id: SnapshotId): ReadonlySet<SnapshotId> {
+    return this.#table.origins(id);
+  }
+
+  addOrigins(id: SnapshotId, origins: Iterable<SnapshotId>): void {
+    this.#table.addOrigins(id, origins);
   }
 
   layers(id: SnapshotId): LayerDirs {

@@ -58,6 +58,18 @@ export class OverlaySnapshotter implements Snapshotter {
     this.#table.touch(id);
   }
 
+  chain(id: SnapshotId): readonly SnapshotId[] {
+    return this.#table.chain(id);
+  }
+
+  origins(id: SnapshotId): ReadonlySet<SnapshotId> {
+    return this.#table.origins(id);
+  }
+
+  addOrigins(id: SnapshotId, origins: Iterable<SnapshotId>): void {
+    this.#table.addOrigins(id, origins);
+  }
+
   layers(id: SnapshotId): LayerDirs {
     return this.#table.chain(id).map((at) => this.#fs(at));
   }

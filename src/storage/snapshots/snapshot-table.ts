@@ -11,6 +11,12 @@ export const SNAPSHOT_TABLES = [
      generation INTEGER NOT NULL,
      PRIMARY KEY (snapshotter, id)
    ) WITHOUT ROWID`,
+  `CREATE TABLE snapshot_origin (
+     snapshotter TEXT NOT NULL,
+     id INTEGER NOT NULL,
+     origin INTEGER NOT NULL,
+     PRIMARY KEY (snapshotter, id, origin)
+   ) WITHOUT ROWID`,
 ];
 
 /** The snapshots of one snapshotter, in memory and in the database. */
@@ -20,6 +26,7 @@ export class SnapshotTable {
   readonly #generation: () => number;
   readonly #snapshots = new Map<SnapshotId, SnapshotInfo>();
   readonly #children = new Map<SnapshotId, number>();
+  readonly #origins = new Map<SnapshotId, Set<SnapshotId>>();
   #last = 0;
 
   constructor(db: Database, snapshotter: string, generation: () => number) {
@@ -38,10 +45,17 @@ export class SnapshotTable {
         generation: row.generation,
       });
     }
+    for (const row of db.all<{ id: number; origin: number }>(
+      'SELECT id, origin FROM snapshot_origin WHERE snapshotter = ?',
+      snapshotter,
+    )) {
+      this.#origins.get(row.id)?.add(row.origin);
+    }
   }
 
   #keep(info: SnapshotInfo): void {
     this.#snapshots.set(info.id, info);
+    this.#origins.set(info.id, new Set([info.id]));
     this.#last = Math.max(this.#last, info.id);
     if (info.parent !== undefined) this.#children.set(info.parent, (this.#children.get(info.parent) ?? 0) + 1);
   }
@@ -99,6 +113,27 @@ export class SnapshotTable {
     return chain;
   }
 
+  origins(id: SnapshotId): ReadonlySet<SnapshotId> {
+    this.get(id);
+    return this.#origins.get(id) as Set<SnapshotId>;
+  }
+
+  addOrigins(id: SnapshotId, origins: Iterable<SnapshotId>): void {
+    const known = this.origins(id) as Set<SnapshotId>;
+    const added = [...origins].filter((origin) => !known.has(origin));
+    this.#db.transaction(() => {
+      for (const origin of added) {
+        this.#db.run(
+          'INSERT INTO snapshot_origin (snapshotter, id, origin) VALUES (?, ?, ?)',
+          this.#snapshotter,
+          id,
+          origin,
+        );
+      }
+    });
+    for (const origin of added) known.add(origin);
+  }
+
   commit(id: SnapshotId): void {
     const info = this.get(id);
     if (info.committed) return;
@@ -127,8 +162,12 @@ export class SnapshotTable {
     if (this.hasChildren(id)) {
       throw new BuildError(Code.FailedPrecondition, `cannot remove snapshot ${id} with child: failed precondition`);
     }
-    this.#db.run('DELETE FROM snapshot WHERE snapshotter = ? AND id = ?', this.#snapshotter, id);
+    this.#db.transaction(() => {
+      this.#db.run('DELETE FROM snapshot WHERE snapshotter = ? AND id = ?', this.#snapshotter, id);
+      this.#db.run('DELETE FROM snapshot_origin WHERE snapshotter = ? AND id = ?', this.#snapshotter, id);
+    });
     this.#snapshots.delete(id);
+    this.#origins.delete(id);
     this.#children.delete(id);
     if (info.parent !== undefined) {
       const left = (this.#children.get(info.parent) ?? 1) - 1;

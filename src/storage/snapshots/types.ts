@@ -39,6 +39,11 @@ export interface Snapshotter {
   mounts(id: SnapshotId, options: { readonly: boolean }): readonly Mount[];
   /** Its directories, topmost first; the first one takes the writes. */
   layers(id: SnapshotId): LayerDirs;
+  /** The snapshot and those below it, topmost first. */
+  chain(id: SnapshotId): readonly SnapshotId[];
+  /** Itself, and every snapshot whose files may have a second name in its own directory: see shared-files.ts. */
+  origins(id: SnapshotId): ReadonlySet<SnapshotId>;
+  addOrigins(id: SnapshotId, origins: Iterable<SnapshotId>): void;
   usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage>;
   find(id: SnapshotId): SnapshotInfo | undefined;
   list(): readonly SnapshotInfo[];

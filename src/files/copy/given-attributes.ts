@@ -1,0 +1,43 @@
+import { chmodSync, lchownSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { fsPath } from '../../archive/index.ts';
+import type { ByteString } from '../../archive/index.ts';
+import { readXattrs, setTimesOf, writeXattrs } from '../attributes.ts';
+import type { Owner } from './make-dirs.ts';
+import type { ModeChange } from './mode-change.ts';
+
+/** What a copy has that its source has not; undefined: as in the source. */
+export interface GivenAttributes {
+  readonly owner: Owner | undefined;
+  readonly newMode: ModeChange | undefined;
+  readonly timestampNs: bigint | undefined;
+}
+
+function modeOf(stats: BigIntStats, { newMode }: GivenAttributes): number {
+  const mode = Number(stats.mode) & 0o7777;
+  return newMode === undefined ? mode : newMode(mode, stats.isDirectory()) & 0o7777;
+}
+
+/** Owner before mode, which chown(2) takes set-id bits from, and before capabilities, which it drops. */
+export function giveAttributes(
+  source: ByteString,
+  target: ByteString,
+  stats: BigIntStats,
+  given: GivenAttributes,
+): void {
+  const { owner, timestampNs } = given;
+  lchownSync(fsPath(target), owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
+  if (!stats.isSymbolicLink()) chmodSync(fsPath(target), modeOf(stats, given));
+  writeXattrs(target, readXattrs(source));
+  setTimesOf(target, stats, timestampNs);
+}
+
+/** Whether the copy would have the owner, mode and time of its source anyway. */
+export function agrees(stats: BigIntStats, given: GivenAttributes): boolean {
+  const { owner, timestampNs } = given;
+  return (
+    (owner === undefined || (BigInt(owner.uid) === stats.uid && BigInt(owner.gid) === stats.gid)) &&
+    (timestampNs === undefined || timestampNs === stats.mtimeNs) &&
+    modeOf(stats, given) === (Number(stats.mode) & 0o7777)
+  );
+}
