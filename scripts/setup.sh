@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what a Debian machine lacks: runc and the tools of the tests through apt, npm packages through npm; then makes
-# the programs. Asks nothing, says what it does, does nothing twice. `setup.sh tests` adds what only the tests need,
+# Installs what a Debian machine lacks: runc, git (for git sources) and the tools of the tests through apt, npm packages
+# through npm; then makes the programs. Asks nothing, says what it does, does nothing twice. `setup.sh tests` adds what only the tests need,
 # `setup.sh bench` the tools that the benchmarks compare with.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -12,6 +12,7 @@ want() { # command, package
   command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || need="$need $2"
 }
 want runc runc
+want git git
 want busybox busybox-static
 want xz xz-utils
 want bzip2 bzip2
@@ -19,7 +20,6 @@ want node nodejs
 want npm npm
 if [ "${1:-}" = tests ]; then
   want docker-registry docker-registry
-  want git git
   want openssl openssl
 elif [ "${1:-}" = bench ]; then
   want docker-registry docker-registry

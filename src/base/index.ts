@@ -8,6 +8,7 @@ export * from './clock.ts';
 export * from './ids.ts';
 export * from './log.ts';
 export * from './progress.ts';
+export * from './step-log.ts';
 export * from './threads.ts';
 export * from './command-line.ts';
 export * from './pattern/index.ts';

@@ -15,6 +15,7 @@ import type {
   Frontend,
   GatewaySolveRequest,
   ResolveImageOptions,
+  ResolveSourceOptions,
   SourceMeta,
   WarnOptions,
 } from '../frontends/types.ts';
@@ -214,7 +215,7 @@ export class Bridge {
 
   async resolveSourceMeta(
     source: { identifier: string; attrs: ReadonlyMap<string, string> },
-    options: ResolveImageOptions & { noConfig?: boolean },
+    options: ResolveSourceOptions,
   ): Promise<SourceMeta> {
     const platform = options.platform ?? defaultPlatform();
     const { source: handler, request } = this.env.sources.request(source.identifier, source.attrs, platform);

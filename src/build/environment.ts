@@ -8,7 +8,7 @@ import type { SessionManager } from '../session/types.ts';
 import type { RemoteCacheDeps, ResultMaker } from '../remotecache/index.ts';
 import type { JobContext, Solver } from '../solver/index.ts';
 import type { CacheAccessor } from '../storage/types.ts';
-import type { ResolveImageOptions, SourceMeta } from '../frontends/types.ts';
+import type { ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { History } from './history/index.ts';
 
@@ -22,13 +22,13 @@ export interface WorkerInfo {
 export interface SourceMetaResolver {
   image(
     ref: string,
-    options: ResolveImageOptions & { noConfig?: boolean },
+    options: ResolveSourceOptions,
     context: JobContext,
   ): Promise<{ ref: string; digest: string; config: Uint8Array }>;
   source(
     identifier: string,
     attrs: ReadonlyMap<string, string>,
-    options: ResolveImageOptions & { noConfig?: boolean },
+    options: ResolveSourceOptions,
     context: JobContext,
   ): Promise<SourceMeta>;
 }

@@ -9,6 +9,7 @@ import type {
   GatewayRef,
   GatewaySolveRequest,
   ResolveImageOptions,
+  ResolveSourceOptions,
   SourceMeta,
   WarnOptions,
 } from '../frontends/types.ts';
@@ -118,7 +119,7 @@ export class FrontendGateway implements GatewayClient {
 
   resolveSourceMeta(
     source: { identifier: string; attrs: ReadonlyMap<string, string> },
-    options: ResolveImageOptions & { noConfig?: boolean },
+    options: ResolveSourceOptions,
   ): Promise<SourceMeta> {
     return this.#bridge.resolveSourceMeta(source, options);
   }

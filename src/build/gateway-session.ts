@@ -271,6 +271,7 @@ export class GatewaySession {
         resolveMode: resolveMode(request.ResolveMode),
         logName: request.LogName,
         noConfig: request.Image?.NoConfig,
+        gitObjects: request.Git?.ReturnObject,
         httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
       },
     );

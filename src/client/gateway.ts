@@ -227,7 +227,7 @@ class RemoteGateway implements GatewayClient {
       Platform: options.platform && platformToWire(options.platform),
       LogName: options.logName ?? '',
       ResolveMode: options.resolveMode ?? 'default',
-      Git: undefined,
+      Git: { ReturnObject: options.gitObjects ?? false },
       Image: { NoConfig: options.noConfig ?? false, AttestationChain: false, ResolveAttestations: [] },
       HTTP: undefined,
       SourcePolicies: [],

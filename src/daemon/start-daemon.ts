@@ -150,8 +150,8 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   stack.defer(() => history.close());
 
   const { accessor, hasher } = storage;
-  const sourcesDeps = { ...deps, accessor, hasher, http };
-  const sources = new SourceSet(createSources(sourcesDeps));
+  const allSources = createSources({ ...deps, accessor, hasher, http });
+  const sources = new SourceSet(allSources);
   const cache = createCacheManager(CACHE_ID, openKeyStore(storage.db), createResultStore(accessor, worker.id));
   const solver = createSolver({
     cache,
@@ -181,7 +181,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     sessions,
     solver,
     sources,
-    metaResolver: createMetaResolver(sourcesDeps),
+    metaResolver: createMetaResolver(deps, allSources),
     exporters: createExporters({ ...deps, auth: (id) => createSessionAuth(sessions, () => [id]) }),
     frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
     remoteCache: {

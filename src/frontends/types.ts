@@ -33,6 +33,13 @@ export interface ResolveImageOptions {
   readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
 }
 
+export interface ResolveSourceOptions extends ResolveImageOptions {
+  /** Images: their digest alone. */
+  readonly noConfig?: boolean;
+  /** Repositories: the raw commit and tag objects, too. */
+  readonly gitObjects?: boolean;
+}
+
 export interface BuildOpts {
   readonly opts: ReadonlyMap<string, string>;
   readonly sessionId: string;
@@ -84,7 +91,7 @@ export interface GatewayClient {
   ): Promise<{ ref: string; digest: Digest; config: Uint8Array }>;
   resolveSourceMeta(
     source: { identifier: string; attrs: ReadonlyMap<string, string> },
-    options: ResolveImageOptions & { noConfig?: boolean },
+    options: ResolveSourceOptions,
   ): Promise<SourceMeta>;
   warn(digest: string, message: string, options?: WarnOptions): Promise<void>;
 }

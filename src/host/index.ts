@@ -13,4 +13,6 @@ export { copyFileRange, reflink } from './copy-bytes.ts';
 export { lockFile } from './lock-file.ts';
 export { notifySystemd } from './notify-systemd.ts';
 export { spawnProcess } from './spawn-process.ts';
+export { runProgram } from './run-program.ts';
+export type { ProgramExit, ProgramRequest } from './run-program.ts';
 export type { ChildProcess, ProcessExit, SpawnRequest } from './spawn-process.ts';

@@ -35,7 +35,7 @@ export type {
   LocalOptions,
   OciLayoutOptions,
 } from './source-states.ts';
-export { parseGitUrl } from './git-url.ts';
+export { gitIdentifier, isGitTransport, parseGitUrl, redactCredentials } from './git-url.ts';
 export type { GitUrl } from './git-url.ts';
 export { splitShell } from './shell-words.ts';
 export { sourceInfoJson } from './source-json.ts';

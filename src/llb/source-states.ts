@@ -3,7 +3,8 @@ import { posix } from 'node:path';
 import { invalidArgument } from '../base/index.ts';
 import { goJson, normalizeReference, parseReference, formatReference } from '../oci/index.ts';
 import type { ConstraintOptions } from './constraints.ts';
-import { parseGitUrl } from './git-url.ts';
+import { gitIdentifier, parseGitUrl } from './git-url.ts';
+import type { GitUrl } from './git-url.ts';
 import { SourceVertex } from './source-vertex.ts';
 import { State } from './state.ts';
 
@@ -147,16 +148,18 @@ export interface GitOptions extends ConstraintOptions {
 
 /** `fragment` is `ref[:subdir]`, as it follows `#` in a URL; the options come after it. */
 export function git(url: string, fragment = '', options: GitOptions = {}): State {
-  const remote = parseGitUrl(url) ?? parseGitUrl(`https://${url}`);
-  const full = remote?.remote ?? url;
-  const [fragmentRef, ...rest] = fragment.split(':');
-  const ref = options.ref ?? fragmentRef;
-  const subdir = options.subdir ?? posix.join('/', rest.join(':')).replace(/^\/|\/$/g, '');
-  let identifier = full;
-  if (remote !== undefined) {
-    const suffix = ref === '' && subdir === '' ? '' : `#${ref}${subdir === '' ? '' : `:${subdir}`}`;
-    identifier = remote.host + posix.join('/', remote.path) + suffix;
+  let remote: GitUrl | undefined;
+  let full = url;
+  try {
+    remote = parseGitUrl(url);
+    if (remote === undefined) remote = parseGitUrl((full = `https://${url}`));
+  } catch {
+    // Said by the daemon, when it comes to it.
   }
+  full = remote?.remote ?? full;
+  const [fragmentRef, ...rest] = fragment.split(':');
+  const ref = options.ref || fragmentRef;
+  const subdir = options.subdir || posix.join('/', rest.join(':')).replace(/^\/|\/$/g, '');
   const flag = (on: boolean | undefined): string | undefined => (on ? 'true' : undefined);
   const auth = (given: string | undefined): string | undefined =>
     given === undefined ? undefined : 'source.git.httpauth';
@@ -180,7 +183,7 @@ export function git(url: string, fragment = '', options: GitOptions = {}): State
     .set('oci.session', options.bundleSessionId)
     .set('oci.store', options.bundleStoreId)
     .set('git.checkoutbundle', flag(options.checkoutBundle), 'source.git.checkoutbundle')
-    .state(`git://${identifier}`, 'source.git', options);
+    .state(gitIdentifier(full, ref, subdir), 'source.git', options);
 }
 
 export interface HttpOptions extends ConstraintOptions, FileNameOptions {

@@ -6,6 +6,8 @@ export * from './types.ts';
 export { SessionRegistry } from './session-manager.ts';
 export { fetchSecret } from './secrets.ts';
 export { checkSsh, forwardSsh } from './ssh.ts';
+export { openAgentSocket, requireAgent } from './ssh-socket.ts';
+export type { AgentSocket } from './ssh-socket.ts';
 export { pullDirectory } from './file-sync.ts';
 export type { PacketCall, SyncRequest } from './file-sync.ts';
 export { sendDirectory, sendFile } from './file-send.ts';

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { noProgress, notFound } from '../base/index.ts';
 import { bytesReader } from '../content/index.ts';
 import type { BlobInfo, ContentStore } from '../content/types.ts';
-import { Transport } from '../http/index.ts';
 import { chainId, digestOf, MediaType } from '../oci/index.ts';
 import type { Descriptor, Digest, Platform } from '../oci/index.ts';
 import type { Registry } from '../registry/types.ts';
@@ -156,7 +155,7 @@ void test('a registry that lies is not believed', async () => {
 
 void test('frontends get digest and config; a pinned image needs the registry once', async () => {
   const { deps, context, calls } = setup();
-  const meta = createMetaResolver({ ...deps, http: new Transport({ idleTimeoutMs: 1000 }) });
+  const meta = createMetaResolver(deps, []);
   const found = await meta.image('a:1', { platform: { os: 'linux', architecture: 'amd64' } }, context);
   assert.equal(found.ref, 'docker.io/library/a:1');
   assert.equal(found.digest, root.digest);

@@ -1,9 +1,10 @@
 /**
  * Content from outside: images of registries, images of clients' OCI layouts, clients' directories, files of
- * HTTP servers. In come identifiers with attributes, out go cache keys and refs; image layers stay lazy. Deliberately absent: git
- * sources, and what is built on top.
+ * HTTP servers, git repositories. In come identifiers with attributes, out go cache keys and refs; image layers stay lazy.
+ * Deliberately absent: what is built on top.
  */
 import type { TreeHasher } from '../storage/index.ts';
+import { createGitSource } from './git/index.ts';
 import { createHttpSource } from './http/index.ts';
 import type { HttpSourceDeps } from './http/index.ts';
 import { createImageSource } from './image.ts';
@@ -14,7 +15,7 @@ import type { Source } from './types.ts';
 
 export type * from './types.ts';
 export { createHttpSource } from './http/index.ts';
-export type { ChecksumRequest, HttpMeta, HttpSourceDeps } from './http/index.ts';
+export type { HttpSourceDeps } from './http/index.ts';
 export { createImageSource } from './image.ts';
 export { createLocalSource } from './local.ts';
 export type { LocalSourceDeps } from './local.ts';
@@ -31,5 +32,11 @@ export interface SourcesDeps extends ImageDeps, HttpSourceDeps {
 
 /** All sources that there are, for a SourceSet. */
 export function createSources(deps: SourcesDeps): readonly Source[] {
-  return [createImageSource(deps), createOciLayoutSource(deps), createLocalSource(deps), createHttpSource(deps)];
+  return [
+    createImageSource(deps),
+    createOciLayoutSource(deps),
+    createLocalSource(deps),
+    createHttpSource(deps),
+    createGitSource(deps),
+  ];
 }

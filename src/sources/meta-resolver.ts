@@ -1,4 +1,4 @@
-/** What a source is, before a step uses it: digests and configs of images, digests of files, for frontends. */
+/** What a source is, without making a snapshot of it: digests and configs of images for frontends. */
 import { invalidArgument, notFound, wrapError } from '../base/index.ts';
 import { defaultPlatform, MAX_MANIFEST_BYTES, normalizeReference } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
@@ -8,17 +8,15 @@ import { parseLayoutRequest } from './image-attrs.ts';
 import type { ResolveMode } from './image-attrs.ts';
 import { describeLayoutRoot, layoutOrigin, registryOrigin } from './image-origin.ts';
 import type { ImageDeps } from './image-origin.ts';
-import { resolveHttpMeta } from './http/index.ts';
-import type { ChecksumRequest, HttpMeta, HttpSourceDeps } from './http/index.ts';
 import { pullManifests } from './pull-manifests.ts';
+import type { DescribeOptions, Source, SourceDescription } from './types.ts';
 
-export interface MetaOptions {
+export interface MetaOptions extends DescribeOptions {
   readonly platform?: Platform;
   readonly resolveMode?: ResolveMode;
   readonly sessionId?: string;
   readonly storeId?: string;
   readonly noConfig?: boolean;
-  readonly httpChecksum?: ChecksumRequest;
 }
 
 export interface ImageMeta {
@@ -28,11 +26,9 @@ export interface ImageMeta {
   readonly config: Uint8Array;
 }
 
-export interface SourceMetaAnswer {
+export interface SourceMetaAnswer extends SourceDescription {
   readonly identifier: string;
   readonly attrs: ReadonlyMap<string, string>;
-  readonly image?: { readonly digest: Digest; readonly config?: Uint8Array };
-  readonly http?: HttpMeta;
 }
 
 export interface MetaResolver {
@@ -45,9 +41,7 @@ export interface MetaResolver {
   ): Promise<SourceMetaAnswer>;
 }
 
-const PASSED_ON = new Set(['local', 'git']);
-
-export function createMetaResolver(deps: ImageDeps & HttpSourceDeps): MetaResolver {
+export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]): MetaResolver {
   async function registryImage(text: string, options: MetaOptions, context: JobContext): Promise<ImageMeta> {
     const name = normalizeReference(text);
     const { ref, descriptor } = await resolveOnce(deps, name, options.resolveMode ?? 'default', context);
@@ -99,12 +93,12 @@ export function createMetaResolver(deps: ImageDeps & HttpSourceDeps): MetaResolv
       const at = identifier.indexOf('://');
       if (at < 0) throw invalidArgument(`failed to parse ${identifier}: invalid`);
       const [scheme, ref] = [identifier.slice(0, at), identifier.slice(at + 3)];
-      if (PASSED_ON.has(scheme)) return { identifier, attrs };
-      if (scheme === 'http' || scheme === 'https') {
-        const http = await resolveHttpMeta(deps, { scheme, ref, attrs }, options.httpChecksum, context);
-        return { identifier, attrs, http };
+      if (scheme !== 'docker-image' && scheme !== 'oci-layout') {
+        const source = sources.find((s) => s.schemes.includes(scheme));
+        if (source === undefined) throw notFound(`unknown scheme ${scheme}`);
+        const request = { scheme, ref, attrs, platform: options.platform ?? defaultPlatform() };
+        return { identifier, attrs, ...(await source.describe?.(request, options, context)) };
       }
-      if (scheme !== 'docker-image' && scheme !== 'oci-layout') throw notFound(`unknown scheme ${scheme}`);
       try {
         const image = await (scheme === 'oci-layout'
           ? layoutImage(ref, attrs, options, context)

@@ -1,6 +1,6 @@
 /** Where source ops get their content from: one file per kind of source, all behind {@link Source}. */
 import type { StepFacts } from '../attest/index.ts';
-import type { Platform } from '../oci/types.ts';
+import type { Digest, Platform } from '../oci/types.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 
@@ -29,10 +29,42 @@ export interface SourceInstance {
   snapshot(context: JobContext): Promise<ImmutableRef | undefined>;
 }
 
+/** What is wanted of a description beside the ordinary. */
+export interface DescribeOptions {
+  /** The raw commit and tag objects, too. */
+  readonly gitObjects?: boolean;
+  /** A digest of the file with bytes after it. */
+  readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
+}
+
+/** What a source is now. */
+export interface SourceDescription {
+  readonly image?: { readonly digest: Digest; readonly config?: Uint8Array };
+  readonly git?: {
+    /** What the ref names: a commit, or an annotated tag. */
+    readonly checksum: string;
+    readonly ref: string;
+    /** The commit of an annotated tag; else ''. */
+    readonly commitChecksum: string;
+    readonly commitObject?: Uint8Array;
+    readonly tagObject?: Uint8Array;
+  };
+  readonly http?: {
+    /** `sha256:…`, or what was asked for. */
+    readonly checksum: string;
+    readonly filename: string;
+    /** Nanoseconds since 1970. */
+    readonly lastModified?: bigint;
+    readonly checksumResponse?: { readonly digest: string; readonly suffix: Uint8Array };
+  };
+}
+
 export interface Source {
   readonly schemes: readonly string[];
   /** The identifier in its canonical form, as it goes into the op's digest. Throws InvalidArgument. */
   normalize(request: SourceRequest): string;
   /** Throws InvalidArgument for attributes that make no sense. */
   resolve(request: SourceRequest): SourceInstance;
+  /** Without a snapshot. A source that has no such answer leaves it out. */
+  describe?(request: SourceRequest, options: DescribeOptions, context: JobContext): Promise<SourceDescription>;
 }

@@ -1,5 +1,7 @@
-/** Git URLs as contexts and ADD take them: `https://host/repo.git#ref:subdir`, `?tag=…`, `git@host:repo`. */
-import { cut, joinPath, parseBool, quote } from './go-text.ts';
+/** Git URLs as contexts and ADD take them: `https://host/repo.git#ref:subdir`, `?tag=…`, `git@host:repo`, `github.com/…`. */
+import { parseGitUrl } from '../../llb/index.ts';
+import type { GitUrl } from '../../llb/index.ts';
+import { parseBool, quote } from './go-text.ts';
 import { textError } from './located-error.ts';
 
 export interface GitRef {
@@ -15,44 +17,20 @@ export interface GitRef {
   readonly fetchByCommit: boolean;
 }
 
-interface Parts {
-  scheme: string;
-  path: string;
-  remote: string;
-  query: string;
-  fragment: string;
-}
-
-function splitUrl(url: string): Parts | undefined {
-  const [beforeFragment, fragment] = cut(url, '#');
-  const [remote, query] = cut(beforeFragment, '?');
-  const match = /^([a-zA-Z0-9]+):\/\/[^/]*(\/.*)?$/.exec(remote);
-  if (match === null) return undefined;
+/** Undefined for what is no address of a repository, wrong ones too. */
+function splitRemote(text: string): { url: GitUrl; remote: string; ambiguous: boolean } | undefined {
+  if (text.startsWith('./') || text.startsWith('../')) return undefined;
+  const ambiguous = text.startsWith('github.com/');
+  let url: GitUrl | undefined;
   try {
-    return { scheme: match[1].toLowerCase(), path: decodeURIComponent(match[2] ?? ''), remote, query, fragment };
+    url = parseGitUrl(ambiguous ? `https://${text}` : text);
   } catch {
     return undefined;
   }
-}
-
-/** `user@host:path`. */
-function splitScp(url: string): Parts | undefined {
-  const match = /^([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/.exec(url);
-  if (match === null) return undefined;
-  const [, user, host, path, query = '', fragment = ''] = match;
-  return { scheme: 'ssh', path, remote: `${user}@${host}:${path}`, query, fragment };
-}
-
-function splitRemote(text: string): { parts: Parts; ambiguous: boolean } | undefined {
-  if (text.startsWith('./') || text.startsWith('../')) return undefined;
-  if (text.startsWith('github.com/')) {
-    const parts = splitUrl(`https://${text}`);
-    return parts && { parts: { ...parts, remote: parts.remote.slice('https://'.length) }, ambiguous: true };
-  }
-  const parts = /^[a-zA-Z0-9]+:\/\//.test(text) ? splitUrl(text) : splitScp(text);
-  if (parts === undefined || !['http', 'https', 'ssh', 'git'].includes(parts.scheme)) return undefined;
-  if (parts.scheme.startsWith('http') && !parts.path.endsWith('.git')) return undefined;
-  return { parts, ambiguous: false };
+  if (url === undefined) return undefined;
+  if (ambiguous) return { url, remote: url.remote.slice('https://'.length), ambiguous };
+  if (url.scheme.startsWith('http') && !url.path.endsWith('.git')) return undefined;
+  return { url, remote: url.remote, ambiguous };
 }
 
 function parseQuery(query: string): Map<string, string> {
@@ -101,15 +79,13 @@ const KEYS = new Set([
 export function parseGitRef(text: string): GitRef | undefined {
   const found = splitRemote(text);
   if (found === undefined) return undefined;
-  const { parts, ambiguous } = found;
-  const [fragmentRef, rawSubdir, hasSubdir] = cut(parts.fragment, ':');
-  const fragmentSubdir = hasSubdir ? joinPath('/', rawSubdir).slice(1) : '';
-  const query = parseQuery(parts.query);
+  const { url, remote, ambiguous } = found;
+  const query = parseQuery(url.query);
   for (const key of query.keys()) if (!KEYS.has(key)) throw textError(`unexpected query ${quote(key)}`);
   const tag = query.get('tag');
   const branch = query.get('branch');
   if (tag !== undefined && branch !== undefined) throw textError('branch conflicts with tag');
-  let ref = agree('ref', fragmentRef, query.get('ref'));
+  let ref = agree('ref', url.ref, query.get('ref'));
   ref = agree('ref', ref, prefixed('refs/tags/', tag));
   ref = agree('ref', ref, prefixed('refs/heads/', branch));
   const mtime = query.get('mtime') ?? '';
@@ -117,9 +93,9 @@ export function parseGitRef(text: string): GitRef | undefined {
     throw textError(`invalid mtime value: ${quote(mtime)} (must be "checkout" or "commit")`);
   }
   return {
-    remote: parts.remote,
+    remote,
     ref,
-    subdir: agree('subdir', fragmentSubdir, query.get('subdir')),
+    subdir: agree('subdir', url.subdir, query.get('subdir')),
     checksum: query.get('checksum') ?? query.get('commit') ?? '',
     ambiguous,
     keepGitDir: flag(query, 'keep-git-dir'),

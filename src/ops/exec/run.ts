@@ -1,10 +1,9 @@
-import { wrapError } from '../../base/index.ts';
+import { logLimits, StepLog, wrapError } from '../../base/index.ts';
 import type { Executor, ProcessMeta } from '../../executor/types.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
 import type { StepMounts } from './mounts.ts';
 import { quote } from './quote.ts';
-import { logLimits, StepLog } from './step-log.ts';
 
 /** Runs the process over its mounts; the end of output that was clipped is shown when it fails. */
 export async function runProcess(

@@ -128,6 +128,9 @@ export function createHttpSource(deps: HttpSourceDeps): Source {
     schemes: ['http', 'https'],
     normalize: ({ scheme, ref }) => `${scheme}://${ref}`,
     resolve: (request) => new HttpFile(deps, parseHttpSource(request)),
+    describe: async (request, { httpChecksum }, context) => ({
+      http: await resolveHttpMeta(deps, request, httpChecksum, context),
+    }),
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a step prints, on its way to progress: clipped where it is too much or too fast, its end shown when the step fails. */
 import { Writable } from 'node:stream';
-import type { StepProgress } from '../../base/index.ts';
+import type { StepProgress } from './progress.ts';
 
 export interface LogLimits {
   /** Bytes of one stream; -1 is no limit. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noProgress } from '../../base/index.ts';
+import { noProgress } from './index.ts';
 import { logLimits, StepLog } from './step-log.ts';
 
 function logOf(size: number, speed: number) {

@@ -1,0 +1,185 @@
+/** `git://host/path#ref:subdir`: a commit of a repository, checked out. */
+import type { StepFacts } from '../../attest/index.ts';
+import { BuildError, Code, invalidArgument, isNotFound, KeyedMutex } from '../../base/index.ts';
+import type { SessionManager } from '../../session/types.ts';
+import type { JobContext } from '../../solver/types.ts';
+import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
+import type { DescribeOptions, Source, SourceDescription, SourceInstance, SourceKey } from '../types.ts';
+import { withAccess } from './access.ts';
+import { checksumMismatch, normalizeGit, parseGit } from './attrs.ts';
+import type { GitRequest } from './attrs.ts';
+import { gitCacheKey } from './cache-key.ts';
+import { checkoutTree } from './checkout.ts';
+import { fetchRepository } from './fetch.ts';
+import { isCommitId } from './git-program.ts';
+import type { Git } from './git-program.ts';
+import { readObjects } from './objects.ts';
+import type { GitObjects } from './objects.ts';
+import { resolveRemoteRef } from './resolve-ref.ts';
+import type { ResolvedRef } from './resolve-ref.ts';
+import { SharedRepositories } from './shared-repositories.ts';
+
+export interface GitSourceDeps {
+  readonly sessions: SessionManager;
+  readonly accessor: CacheAccessor;
+}
+
+const SNAPSHOT_NOTE = 'git-snapshot';
+
+/** Everything that the git sources of one daemon share. */
+interface GitWorld extends GitSourceDeps {
+  readonly shared: SharedRepositories;
+  readonly snapshots: KeyedMutex<string>;
+}
+
+export function createGitSource(deps: GitSourceDeps): Source {
+  const world = { ...deps, shared: new SharedRepositories(deps.accessor), snapshots: new KeyedMutex<string>() };
+  return {
+    schemes: ['git'],
+    normalize: (request) => normalizeGit(parseGit(request)),
+    resolve: (request) => new GitInstance(world, parseGit(request)),
+    describe: (request, options, context) => new GitInstance(world, parseGit(request)).describe(options, context),
+  };
+}
+
+class GitInstance implements SourceInstance {
+  readonly #world: GitWorld;
+  readonly #request: GitRequest;
+  #resolved: ResolvedRef | undefined;
+
+  constructor(world: GitWorld, request: GitRequest) {
+    this.#world = world;
+    this.#request = request;
+  }
+
+  async cacheKey(context: JobContext): Promise<SourceKey> {
+    const resolved = await this.#resolve(context);
+    const key = gitCacheKey(this.#request, resolved);
+    return { key, pin: resolved.checksum, done: true };
+  }
+
+  facts(pin: string): StepFacts {
+    const { remote, ref, bundle, tokenSecret, headerSecret, agentId } = this.#request;
+    const optional = (ids: readonly string[]) => ids.filter((id) => id !== '').map((id) => ({ id, optional: true }));
+    const url = ref === '' ? remote : `${remote}#${ref}`;
+    const from = bundle && `${bundle.scheme}://${bundle.ref}`;
+    return {
+      materials: [{ kind: 'git', url, commit: pin, bundle: from }],
+      secrets: optional([tokenSecret, headerSecret]),
+      ssh: optional([agentId]),
+    };
+  }
+
+  async describe(options: DescribeOptions, context: JobContext): Promise<SourceDescription> {
+    const resolved = await this.#resolve(context);
+    const { ref, checksum } = resolved;
+    const wantsObjects = options.gitObjects === true;
+    const objects = wantsObjects ? await this.#objects(context, resolved) : undefined;
+    if (objects === undefined) {
+      return { git: { checksum, ref, commitChecksum: this.#request.keepGitDir ? '' : resolved.commit } };
+    }
+    return {
+      git: {
+        checksum,
+        ref,
+        commitChecksum: objects.tag === undefined ? '' : objects.commitChecksum,
+        ...(wantsObjects ? { commitObject: objects.commit, tagObject: objects.tag?.object } : {}),
+      },
+    };
+  }
+
+  async snapshot(context: JobContext): Promise<ImmutableRef> {
+    const resolved = this.#resolved ?? (await this.#resolve(context));
+    const { accessor, snapshots } = this.#world;
+    const key = `${gitCacheKey(this.#request, resolved)}:${this.#request.subdir}`;
+    const index = `${SNAPSHOT_NOTE}::${key}`;
+    return snapshots.run(
+      key,
+      async () => {
+        for (const { id } of await accessor.search(index)) {
+          try {
+            return await accessor.get(id);
+          } catch (error) {
+            // Pruned since.
+            if (!isNotFound(error)) throw error;
+          }
+        }
+        const made = await this.#checkout(context, resolved);
+        try {
+          await made.metadata.set(SNAPSHOT_NOTE, key, index);
+        } catch (error) {
+          await made.release();
+          throw error;
+        }
+        return made;
+      },
+      context.signal,
+    );
+  }
+
+  #checkout(context: JobContext, resolved: ResolvedRef): Promise<ImmutableRef> {
+    return this.#withRepository(context, resolved, (repository) =>
+      checkoutTree(this.#world.accessor, repository, this.#request, { oldFileModes: false }, context.signal),
+    );
+  }
+
+  #objects(context: JobContext, resolved: ResolvedRef): Promise<GitObjects> {
+    return this.#withRepository(context, resolved, ({ git }) => readObjects(git, resolved));
+  }
+
+  #withRepository<T>(
+    context: JobContext,
+    resolved: ResolvedRef,
+    work: (repository: Awaited<ReturnType<typeof fetchRepository>>) => Promise<T>,
+  ): Promise<T> {
+    return withAccess(this.#world.sessions, this.#request, context, async (git) => {
+      const target = { request: this.#request, resolved };
+      const repository = await fetchRepository(this.#world.shared, git, target, context.signal);
+      try {
+        return await work(repository);
+      } finally {
+        await repository.release();
+      }
+    });
+  }
+
+  async #resolve(context: JobContext): Promise<ResolvedRef> {
+    this.#resolved = pinned(this.#request) ?? (await this.#ask(context));
+    return this.#resolved;
+  }
+
+  /** A ref is looked up once a build, whoever asks; another checksum is a reason to look again. */
+  async #ask(context: JobContext): Promise<ResolvedRef> {
+    const { remote, ref, checksum } = this.#request;
+    const ask = (): Promise<ResolvedRef> =>
+      withAccess(this.#world.sessions, this.#request, context, (git: Git) => resolveRemoteRef(git, remote, ref));
+    const matches = (r: ResolvedRef): boolean => r.checksum.startsWith(checksum) || r.commit.startsWith(checksum);
+    let resolved = await context.once(`git-resolve:${remote}#${ref}`, ask);
+    if (checksum === '' || matches(resolved)) return resolved;
+    resolved = await ask();
+    if (matches(resolved)) return resolved;
+    throw checksumMismatch(
+      checksum,
+      resolved.commit === '' ? resolved.checksum : `${resolved.checksum} or ${resolved.commit}`,
+    );
+  }
+}
+
+/** What needs no asking: the commit was said. */
+function pinned({ ref, checksum, fetchByCommit }: GitRequest): ResolvedRef | undefined {
+  if (checksum !== '' && !/^[a-fA-F0-9]+$/.test(checksum)) {
+    throw new BuildError(Code.Unknown, `invalid checksum ${checksum} for Git URL, expected hex commit hash`);
+  }
+  if (isCommitId(ref)) {
+    if (!ref.startsWith(checksum)) throw checksumMismatch(checksum, ref);
+    return { ref, checksum: ref, commit: '' };
+  }
+  if (!fetchByCommit) return undefined;
+  if (checksum === '') throw invalidArgument('fetch-by-commit requires a checksum or a commit SHA ref');
+  if (!isCommitId(checksum)) {
+    throw invalidArgument(`fetch-by-commit requires a full commit SHA checksum, got ${JSON.stringify(checksum)}`);
+  }
+  // Under the name that the remote would give it; a short one is a branch.
+  const name = ref === '' ? checksum : ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
+  return { ref: name, checksum, commit: '' };
+}

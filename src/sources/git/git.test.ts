@@ -1,0 +1,444 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { BuildError, Code, noProgress, notFound } from '../../base/index.ts';
+import type { SessionCaller, SessionManager } from '../../session/types.ts';
+import type { JobContext } from '../../solver/types.ts';
+import { offerMounts } from '../../storage/local-mount.ts';
+import type { CacheAccessor, ImmutableRef, MutableRef } from '../../storage/types.ts';
+import { headerScope, secretNames } from './access.ts';
+import { parseGit } from './attrs.ts';
+import { gitCacheKey } from './cache-key.ts';
+import { createGitSource } from './index.ts';
+import { Redaction, urlSecrets } from './redaction.ts';
+import { chooseRef } from './resolve-ref.ts';
+
+const top = mkdtempSync(join(tmpdir(), 'git-source-'));
+after(() => rmSync(top, { recursive: true, force: true }));
+
+const sha = (c: string): string => c.repeat(40);
+
+void test('a full name comes before a branch, a branch before a tag', () => {
+  const listing = [
+    `${sha('1')}\trefs/heads/v1`,
+    `${sha('2')}\trefs/tags/v1`,
+    `${sha('3')}\trefs/tags/v1^{}`,
+    `${sha('4')}\trefs/heads/refs/tags/v1`,
+    '',
+  ].join('\n');
+  assert.deepEqual(chooseRef(listing, 'v1'), { ref: 'refs/heads/v1', checksum: sha('1'), commit: '' });
+  assert.deepEqual(chooseRef(listing, 'refs/tags/v1'), {
+    ref: 'refs/heads/refs/tags/v1',
+    checksum: sha('4'),
+    commit: '',
+  });
+  const tags = listing.split('\n').slice(1, 3).join('\n');
+  assert.deepEqual(chooseRef(tags, 'v1'), { ref: 'refs/tags/v1', checksum: sha('2'), commit: sha('3') });
+  assert.deepEqual(chooseRef(tags, 'tags/v1'), { ref: 'refs/tags/v1', checksum: sha('2'), commit: '' });
+  assert.throws(() => chooseRef(listing, 'v2'), /^BuildError: repository does not contain ref v2, output: /);
+  assert.throws(() => chooseRef('x\trefs/heads/v1', 'v1'), /invalid commit sha "x"/);
+});
+
+void test('cache keys are the texts that upstream makes', () => {
+  const key = (attrs: Record<string, string>, ref = 'v1', dir = '') =>
+    gitCacheKey(parseGit({ ref: `h/r.git#${ref}${dir}`, attrs: new Map(Object.entries(attrs)) }), {
+      ref: 'refs/tags/v1',
+      checksum: sha('a'),
+      commit: sha('b'),
+    });
+  assert.equal(key({}), sha('b'));
+  assert.equal(key({ 'git.keepgitdir': 'true' }), `${sha('a')}.git#refs/tags/v1`);
+  assert.equal(key({ 'git.skipsubmodules': 'true' }, 'v1', ':x'), `${sha('b')}:x(skip-submodules)`);
+  assert.equal(key({ 'git.mtime': 'commit' }), `${sha('b')}(mtime=commit)`);
+  assert.equal(key({ 'git.mtime': 'checkout', 'git.checkoutbundle': 'true' }), `${sha('b')}(bundle)`);
+});
+
+void test('wrong attributes', () => {
+  const refuse = (ref: string, attrs: Record<string, string>, message: RegExp): void =>
+    assert.throws(
+      () => parseGit({ ref, attrs: new Map(Object.entries(attrs)) }),
+      (e) => e instanceof BuildError && message.test(e.message),
+    );
+  refuse('h/r.git#--upload-pack=x', {}, /^invalid git ref "--upload-pack=x"$/);
+  refuse('h/r', { 'git.bundle': 'x' }, /locator "x": missing scheme/);
+  refuse('h/r', { 'git.bundle': `https://a@sha256:${'a'.repeat(64)}` }, /scheme "https" is not supported/);
+  const bundle = `oci-layout+blob://a/b@sha256:${'a'.repeat(64)}`;
+  refuse('h/r', { 'git.bundle': bundle }, /^git.bundle requires git.checksum to be set$/);
+  refuse(
+    `h/r#${sha('a')}`,
+    { 'git.bundle': bundle, 'git.checksum': sha('b') },
+    /^expected checksum to match b+, got a+$/,
+  );
+  refuse('h/r', { 'git.checkoutbundle': 'true', 'git.keepgitdir': 'true' }, /incompatible with git.keepgitdir/);
+  refuse('h/r#:x', { 'git.checkoutbundle': 'true' }, /incompatible with git.subdir/);
+  // No way to protocols that run programs or read this machine's files.
+  for (const url of ['file:///etc', 'ext::sh -c id', '--upload-pack=x', '/etc']) {
+    assert.equal(parseGit({ ref: 'h/r', attrs: new Map([['git.fullurl', url]]) }).remote, `https://${url}`);
+  }
+});
+
+void test('credentials: whose are asked for, and that they are not shown', () => {
+  const names = (remote: string): string[] =>
+    secretNames({ remote, headerSecret: 'H', tokenSecret: 'T' }).map((s) => s.id);
+  assert.deepEqual(names('https://u@h:8/a.git'), ['H.h:8', 'T.h:8', 'H', 'T']);
+  assert.deepEqual(names('git@h:a.git'), []);
+  assert.equal(headerScope('https://github.com/a/b.git'), 'https://github.com/');
+  assert.equal(headerScope('https://github.community/a.git'), 'https://github.community/a.git');
+  assert.deepEqual(urlSecrets('https://user:p%40ss@h/'), ['user:p%40ss', 'p%40ss', 'user:p@ss', 'p@ss']);
+  assert.deepEqual(urlSecrets('https://git@h/'), []);
+
+  const shown: string[] = [];
+  const lines = new Redaction(['s3cret', 's3cret-long']).lines((data) => shown.push(data.toString()));
+  for (const part of ['a s3c', 'ret-lo', 'ng b\nx s3cre', 't\ry s3']) lines.write(Buffer.from(part));
+  lines.write(Buffer.from('cret'));
+  lines.end();
+  assert.equal(shown.join(''), 'a xxxxx b\nx xxxxx\ry xxxxx');
+});
+
+/** Folders that are locked while somebody holds them, found by their index. */
+class FakeStorage {
+  readonly records = new Map<string, { dir: string; indexes: Set<string>; kept: boolean; held: number }>();
+
+  #ref(id: string): MutableRef & ImmutableRef {
+    const record = this.records.get(id);
+    if (record === undefined) throw notFound(id);
+    record.held++;
+    const ref = {
+      id,
+      dir: record.dir,
+      mounts: async () => ({ mounts: [{ type: 'bind', source: record.dir, options: [] }], release: async () => {} }),
+      metadata: {
+        set: async (_: string, value: string | undefined, index: string) => {
+          if (value === undefined) record.indexes.clear();
+          else record.indexes.add(index);
+        },
+        setRetain: async (retain: boolean) => void (record.kept = retain),
+      },
+      commit: async () => ref,
+      release: async () => {
+        if (--record.held === 0 && !record.kept) this.records.delete(id);
+      },
+    };
+    return ref as unknown as MutableRef & ImmutableRef;
+  }
+
+  readonly accessor = {
+    create: async (_: unknown, options: { recordType?: string }) => {
+      const id = `r${this.records.size}`;
+      const kept = options.recordType === 'source.git.checkout';
+      this.records.set(id, { dir: mkdtempSync(join(top, 'snapshot-')), indexes: new Set(), kept, held: 0 });
+      return this.#ref(id);
+    },
+    get: async (id: string) => this.#ref(id),
+    getMutable: async (id: string) => {
+      if ((this.records.get(id)?.held ?? 0) > 0) throw new BuildError(Code.FailedPrecondition, 'locked');
+      return this.#ref(id);
+    },
+    search: async (index: string) =>
+      [...this.records]
+        .filter(([, r]) => r.indexes.has(index))
+        .map(([id]) => ({ ...this.#ref(id).metadata, id, ...this.#unhold(id) })),
+  } as unknown as CacheAccessor;
+
+  #unhold(id: string): object {
+    (this.records.get(id) as { held: number }).held--;
+    return {};
+  }
+}
+
+const takeBack = offerMounts({
+  directory: async (set: { mounts: Array<{ source: string }> }) => ({
+    dir: set.mounts[0]?.source,
+    release: async () => {},
+  }),
+} as never);
+after(takeBack);
+
+/** A repository, made by real git, and a server that hands its files out as they are. */
+class Origin {
+  readonly dir = mkdtempSync(join(top, 'origin-'));
+  readonly requests: string[] = [];
+  /** What requests must be authorised with. */
+  password: string | undefined;
+  readonly #server = createServer((request, response) => {
+    this.requests.push(request.url ?? '');
+    if (this.password !== undefined && request.headers.authorization !== this.password) {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+      return;
+    }
+    const file = join(this.dir, (request.url ?? '').replace(/\?.*/, ''));
+    if (!existsSync(file) || !statSync(file).isFile()) response.writeHead(404).end();
+    else createReadStream(file).pipe(response);
+  });
+
+  url = '';
+
+  static async start(format = 'sha1'): Promise<Origin> {
+    const origin = new Origin();
+    origin.git('init', '-q', '-b', 'main', `--object-format=${format}`);
+    origin.git('config', 'user.email', 'me@example.com');
+    origin.git('config', 'user.name', 'me');
+    origin.#server.listen(0, '127.0.0.1');
+    await once(origin.#server, 'listening');
+    origin.url = `http://127.0.0.1:${(origin.#server.address() as AddressInfo).port}/.git`;
+    after(() => void origin.#server.close());
+    return origin;
+  }
+
+  git(...args: string[]): string {
+    const env = { PATH: process.env.PATH, HOME: '/dev/null', GIT_COMMITTER_DATE: '1000000000 +0000' };
+    const out = execFileSync('git', args, {
+      cwd: this.dir,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return out.trim();
+  }
+
+  /** The new commit. */
+  commit(files: Record<string, string>): string {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(join(this.dir, name, '..'), { recursive: true });
+      writeFileSync(join(this.dir, name), text);
+    }
+    this.git('add', '.');
+    this.git('commit', '-q', '-m', 'x');
+    return this.publish();
+  }
+
+  publish(): string {
+    this.git('update-server-info');
+    return this.git('rev-parse', 'HEAD');
+  }
+}
+
+class Build {
+  readonly storage = new FakeStorage();
+  readonly logs: string[] = [];
+  secrets: Record<string, string> = {};
+  readonly #once = new Map<string, Promise<unknown>>();
+  readonly #source = createGitSource({
+    accessor: this.storage.accessor,
+    sessions: {
+      any: async (_: unknown, __: unknown, call: (caller: SessionCaller) => Promise<unknown>) =>
+        call({
+          channel: {
+            unary: async (_service: unknown, _method: unknown, { ID }: { ID: string }) => {
+              if (this.secrets[ID] === undefined) throw notFound(ID);
+              return { data: Buffer.from(this.secrets[ID]) };
+            },
+          },
+        } as unknown as SessionCaller),
+    } as unknown as SessionManager,
+  });
+
+  readonly context = {
+    signal: new AbortController().signal,
+    progress: {
+      ...noProgress,
+      log: (_: number, data: Uint8Array) => void this.logs.push(Buffer.from(data).toString()),
+    },
+    sessions: () => ['s'],
+    values: () => [],
+    once: (key: string, work: () => Promise<unknown>) => {
+      const known = this.#once.get(key) ?? work();
+      this.#once.set(key, known);
+      return known;
+    },
+  } as unknown as JobContext;
+
+  #request(origin: Origin, fragment: string, attrs: Record<string, string>) {
+    const all = { 'git.fullurl': origin.url, ...attrs };
+    const ref = `${origin.url.replace(/^http:\/\//, '')}${fragment}`;
+    return {
+      scheme: 'git',
+      ref,
+      attrs: new Map(Object.entries(all)),
+      platform: { os: 'linux', architecture: 'amd64' },
+    };
+  }
+
+  async checkout(origin: Origin, fragment = '', attrs: Record<string, string> = {}) {
+    const instance = this.#source.resolve(this.#request(origin, fragment, attrs));
+    const { key } = await instance.cacheKey(this.context, 0);
+    const ref = (await instance.snapshot(this.context)) as ImmutableRef & { dir: string };
+    await ref.release();
+    return { key, dir: ref.dir, names: readdirSync(ref.dir).toSorted() };
+  }
+
+  async describe(origin: Origin, fragment: string, gitObjects: boolean) {
+    const answer = await this.#source.describe?.(this.#request(origin, fragment, {}), { gitObjects }, this.context);
+    return answer?.git as NonNullable<NonNullable<typeof answer>['git']>;
+  }
+
+  /** Looks again at what refs name. */
+  forget(): this {
+    this.#once.clear();
+    return this;
+  }
+
+  get shared(): number {
+    return [...this.storage.records.values()].filter((r) => [...r.indexes].some((i) => i.startsWith('git-remote::')))
+      .length;
+  }
+}
+
+for (const format of ['sha1', 'sha256']) {
+  void test(`${format}: branches, tags, commits, folders, history`, async () => {
+    const origin = await Origin.start(format);
+    const first = origin.commit({ a: 'one', 'sub/dir/b': 'two' });
+    origin.git('tag', '-a', 'v1', '-m', 'v1');
+    const tag = origin.git('rev-parse', 'v1');
+    const second = origin.commit({ c: 'three' });
+    const build = new Build();
+
+    const main = await build.checkout(origin);
+    assert.deepEqual([main.key, main.names], [second, ['a', 'c', 'sub']]);
+    assert.equal(statSync(join(main.dir, 'a')).mode & 0o777, 0o644);
+    const tagged = await build.checkout(origin, '#v1');
+    assert.deepEqual([tagged.key, tagged.names], [first, ['a', 'sub']]);
+    const sub = await build.checkout(origin, '#v1:sub/dir');
+    assert.deepEqual([sub.key, sub.names], [`${first}:sub/dir`, ['b']]);
+    assert.equal((await build.checkout(origin, `#${first}`)).dir, tagged.dir);
+    const kept = await build.checkout(origin, '#v1', { 'git.keepgitdir': 'true' });
+    assert.deepEqual([kept.key, kept.names], [`${tag}.git#refs/tags/v1`, ['.git', 'a', 'sub']]);
+    const inKept = (...args: string[]): string =>
+      execFileSync('git', ['-c', 'safe.directory=*', '-C', kept.dir, ...args], { encoding: 'utf8' }).trim();
+    assert.equal(inKept('describe', '--exact-match'), 'v1');
+    assert.equal(inKept('remote', 'get-url', 'origin'), origin.url);
+    const old = await build.checkout(origin, '', { 'git.mtime': 'commit' });
+    assert.deepEqual([...new Set(['.', 'a', 'sub/dir/b'].map((n) => statSync(join(old.dir, n)).mtimeMs))], [1e12]);
+
+    assert.deepEqual(await build.describe(origin, '#v1', false), {
+      checksum: tag,
+      ref: 'refs/tags/v1',
+      commitChecksum: first,
+    });
+    const { tagObject, commitObject } = await build.describe(origin, '#v1', true);
+    assert.match(Buffer.from(tagObject ?? []).toString(), new RegExp(`^object ${first}\ntype commit\ntag v1\n`));
+    assert.match(Buffer.from(commitObject ?? []).toString(), /^tree /);
+    assert.equal(build.shared, 1);
+  });
+}
+
+void test('a remote that moves: the key counts, a clobbered repository is made anew', async () => {
+  const origin = await Origin.start();
+  const first = origin.commit({ a: 'one' });
+  origin.git('tag', 'v1');
+  origin.publish();
+  const build = new Build();
+  await build.checkout(origin, '#main');
+  // Between the key and the fetch of another build.
+  const second = origin.commit({ b: 'two' });
+  const late = await build.checkout(origin, '#main:/', { 'git.skipsubmodules': 'true' });
+  assert.deepEqual([late.key, late.names], [`${first}(skip-submodules)`, ['a']]);
+  assert.deepEqual((await build.forget().checkout(origin, '#main')).names, ['a', 'b']);
+  assert.deepEqual((await build.checkout(origin, '#v1')).names, ['a']);
+  origin.git('tag', '-f', 'v1');
+  origin.git('checkout', '-q', '-b', 'dir');
+  const third = origin.commit({ c: 'three' });
+  assert.equal((await build.forget().checkout(origin, '#v1')).key, second);
+  assert.deepEqual((await build.checkout(origin, '#dir')).names, ['a', 'b', 'c']);
+  origin.git('checkout', '-q', 'main');
+  origin.git('branch', '-D', 'dir');
+  origin.git('branch', 'dir/below', third);
+  origin.publish();
+  assert.equal((await build.forget().checkout(origin, '#dir/below')).key, third);
+  assert.equal(build.shared, 1);
+});
+
+void test('checksums: of the ref, of its tag, the beginning alone, another one', async () => {
+  const origin = await Origin.start();
+  const first = origin.commit({ a: 'one' });
+  origin.git('tag', '-a', 'v1', '-m', 'v1');
+  origin.publish();
+  const tag = origin.git('rev-parse', 'v1');
+  const build = new Build();
+  for (const checksum of [first, first.slice(0, 7), tag]) {
+    assert.equal((await build.checkout(origin, '#v1', { 'git.checksum': checksum })).key, first);
+  }
+  const wrong = (fragment: string, checksum: string, message: RegExp): Promise<void> =>
+    assert.rejects(build.checkout(origin, fragment, { 'git.checksum': checksum }), (e: Error) =>
+      message.test(e.message),
+    );
+  await wrong('#main', sha('0'), new RegExp(`^expected checksum to match 0+, got ${first}$`));
+  await wrong(`#${first}`, 'abc', new RegExp(`^expected checksum to match abc, got ${first}$`));
+  await wrong('#main', 'x y', /^invalid checksum x y for Git URL, expected hex commit hash$/);
+  const byCommit = { 'git.fetchbycommit': 'true', 'git.checksum': first, 'git.keepgitdir': 'true' };
+  assert.equal((await build.checkout(origin, '#any', byCommit)).key, `${first}.git#refs/heads/any`);
+  await assert.rejects(build.checkout(origin, '#any', { 'git.fetchbycommit': 'true' }), /requires a checksum/);
+});
+
+void test('credentials of the client let git in and are shown nowhere', async () => {
+  const origin = await Origin.start();
+  origin.commit({ a: 'one' });
+  const token = 'very-s3cret-token';
+  const basic = Buffer.from(`x-access-token:${token}`).toString('base64');
+  origin.password = `basic ${basic}`;
+  const build = new Build();
+  const attrs = { 'git.authtokensecret': 'TOKEN' };
+  const refused = build.checkout(origin, '#main', attrs);
+  await assert.rejects(refused, (e: Error) =>
+    /could not read Username|Authentication failed|terminal prompts disabled/.test(e.message),
+  );
+  build.secrets = { [`TOKEN.${new URL(origin.url).host}`]: `${token}\n`, TOKEN: 'other' };
+  assert.deepEqual((await build.forget().checkout(origin, '#main', attrs)).names, ['a']);
+
+  origin.url = origin.url.replace('http://', 'http://me:pa55word@');
+  build.secrets = {};
+  await assert.rejects(build.checkout(origin, '#main'), (e: Error) => !e.message.includes('pa55word'));
+  for (const word of [token, basic, 'pa55word']) assert.ok(!build.logs.join('').includes(word), word);
+});
+
+void test('a folder of the repository is a folder all the way', async () => {
+  const origin = await Origin.start();
+  execFileSync('ln', ['-s', '/etc', join(origin.dir, 'link')]);
+  origin.commit({ 'a/b': 'one' });
+  const build = new Build();
+  const refuse = (dir: string, message: string): Promise<void> =>
+    assert.rejects(build.checkout(origin, `#main:${dir}`), { message });
+  await refuse('link', 'invalid subdir link: git subpath "link" contains non-directory "link"');
+  await refuse('a/b', 'invalid subdir a/b: git subpath "a/b" contains non-directory "a/b"');
+  await refuse('x/y', 'invalid subdir x/y: failed to lstat "x": lstatat x: no such file or directory');
+  assert.deepEqual((await build.checkout(origin, '#main:../../a')).names, ['b']);
+});
+
+void test('submodules come with it, those of this machine do not', async () => {
+  const inner = await Origin.start();
+  inner.commit({ x: 'inner' });
+  const origin = await Origin.start();
+  const modules = (url: string): void => {
+    writeFileSync(join(origin.dir, '.gitmodules'), `[submodule "in"]\n\tpath = in\n\turl = ${url}\n`);
+    origin.git('add', '.gitmodules');
+    origin.git('update-index', '--add', '--cacheinfo', `160000,${inner.git('rev-parse', 'HEAD')},in`);
+    origin.git('commit', '-q', '-m', 'x');
+    origin.publish();
+  };
+  modules(inner.url);
+  const build = new Build();
+  const { dir } = await build.checkout(origin, '#main');
+  assert.equal(readFileSync(join(dir, 'in/x'), 'utf8'), 'inner');
+  const without = await build.checkout(origin, '#main', { 'git.skipsubmodules': 'true' });
+  assert.deepEqual(readdirSync(join(without.dir, 'in')), []);
+
+  modules(inner.dir);
+  const refused = new Build().checkout(origin, '#main');
+  await assert.rejects(refused, /failed to update submodules .*transport 'file' not allowed/s);
+});
