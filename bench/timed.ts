@@ -23,12 +23,17 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   });
 }
 
+/** Settings of Node that this very process was given are not part of what is measured. */
+function inherited(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+}
+
 /** Starts it, its output going to a file, so that reading it costs nothing here. */
 export function launch({ command, args, env, stdin, log }: Command): ChildProcess {
   const out = openSync(log, 'w');
   const input = stdin === undefined ? 'ignore' : openSync(stdin, 'r');
   try {
-    return spawn(command, [...args], { env: { ...process.env, ...env }, stdio: [input, out, out] });
+    return spawn(command, [...args], { env: { ...inherited(), ...env }, stdio: [input, out, out] });
   } finally {
     closeSync(out);
     if (typeof input === 'number') closeSync(input);

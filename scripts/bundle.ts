@@ -19,8 +19,8 @@ for (const file of workers) {
   names.add(basename(file));
 }
 const entries: Record<string, string> = {
-  buildctl: join(root, 'src/embedded/main.ts'),
-  buildkitd: join(root, 'src/daemon/main.ts'),
+  'buildctl.main': join(root, 'src/embedded/main.ts'),
+  'buildkitd.main': join(root, 'src/daemon/main.ts'),
 };
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
 
@@ -44,6 +44,51 @@ const lazyPackages: Plugin = {
   },
 };
 
+const LAZY_BUILTINS = new Set(
+  ['child_process', 'crypto', 'http', 'https', 'tls', 'zlib'].map((name) => `node:${name}`),
+);
+
+/**
+ * Imports of Node's own modules are reads of just the properties that are used. As ES modules they would be copies, made by
+ * reading every property: one of `node:http` loads all of fetch, one of `node:util` a terminal's colours, which together
+ * cost more than the rest of a program's start. For the same reason koffi's native part is loaded without the JavaScript
+ * before it, which only looks for it and adds what is deprecated.
+ */
+const builtins: Plugin = {
+  name: 'builtins',
+  setup(on) {
+    on.onResolve({ filter: /^(node:.*|koffi)$/ }, ({ path, kind }) =>
+      kind === 'import-statement' ? { path, namespace: 'builtin', sideEffects: false } : undefined,
+    );
+    on.onLoad({ filter: /^node:/, namespace: 'builtin' }, async ({ path }) => {
+      const module = (await import(path)) as Record<string, unknown>;
+      // Functions of these are fetched when they are called: a program or a thread that does not need them does not load them.
+      const isLazy = (name: string): boolean =>
+        LAZY_BUILTINS.has(path) && typeof module[name] === 'function' && !/^[A-Z]/.test(name);
+      const one = (name: string): string =>
+        isLazy(name)
+          ? `export const ${name} = (...args) => $get().${name}(...args);`
+          : `export const ${name} = /* @__PURE__ */ $read('${name}');`;
+      const names = Object.keys(module).filter((name) => name !== 'default' && /^[A-Za-z_]\w*$/.test(name));
+      return {
+        contents: `const $get = () => process.getBuiltinModule(${JSON.stringify(path)});
+          const $read = (name) => $get()[name];
+          export default /* @__PURE__ */ $get();
+          ${names.map(one).join('\n')}`,
+      };
+    });
+    on.onLoad({ filter: /^koffi$/, namespace: 'builtin' }, () => ({
+      contents: `function load() {
+          const { platform, arch } = process;
+          try { return require('@koromix/koffi-' + platform + '-' + arch + '/' + platform + '_' + arch + '/koffi.node'); }
+          catch { return require('koffi'); }
+        }
+        let native;
+        export default new Proxy({}, { get: (_, name) => (native ??= load())[name] });`,
+    }));
+  },
+};
+
 mkdirSync(staging, { recursive: true });
 process.once('exit', () => rmSync(staging, { recursive: true, force: true }));
 await build({
@@ -55,16 +100,29 @@ await build({
   format: 'esm',
   outExtension: { '.js': '.mjs' },
   minifySyntax: true,
+  minifyWhitespace: true,
   keepNames: false,
   splitting: true,
   chunkNames: 'chunk-[hash]',
   external: ['koffi'],
-  plugins: [lazyPackages],
+  plugins: [lazyPackages, builtins],
   banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
   logLevel: 'warning',
 });
+/**
+ * A program keeps the code that V8 made of it in dist/cache, which saves a third of its start. What is kept is what the
+ * first run needed, so builds, which need most, have a folder of their own.
+ */
+function writeProgram(name: string, cache: string): void {
+  const start = `process.getBuiltinModule('node:module').enableCompileCache(\`\${import.meta.dirname}/cache/\${${cache}}\`);
+await import('./${name}.main.mjs');
+`;
+  writeFileSync(join(staging, `${name}.mjs`), start);
+}
+writeProgram('buildctl', `process.argv.includes('build') ? 'buildctl-build' : 'buildctl'`);
+writeProgram('buildkitd', `'buildkitd'`);
 writeFileSync(join(staging, '.stamp'), '');
 // Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
 // workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.

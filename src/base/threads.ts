@@ -3,8 +3,7 @@
  * (base names are unique in the project: each becomes a bundle of its own) and calls {@link serveJobs}; its users hold a
  * {@link ThreadPool} on {@link workerEntry}. Threads start on first use and end when idle.
  */
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import type { Transferable } from 'node:worker_threads';
+import type { Transferable, Worker } from 'node:worker_threads';
 import { BuildError, toBuildError } from './errors.ts';
 import type { Code, ErrorDetail } from './errors.ts';
 import { abortReason } from './async.ts';
@@ -59,6 +58,10 @@ interface Thread {
   worker: Worker;
   jobs: Map<number, Pending>;
   idleTimer: NodeJS.Timeout | undefined;
+}
+
+function workerThreads(): typeof import('node:worker_threads') {
+  return process.getBuiltinModule('node:worker_threads');
 }
 
 /** At most `max` threads on one entry file; each runs `perThread` jobs at a time (more than one only helps jobs that wait). */
@@ -148,7 +151,8 @@ export class ThreadPool {
   }
 
   #spawn(): Thread {
-    const worker = new Worker(this.#entry);
+    // Loaded with the first thread: a client that starts none shall not wait for it.
+    const worker = new (workerThreads().Worker)(this.#entry);
     const thread: Thread = { worker, jobs: new Map(), idleTimer: undefined };
     this.#threads.push(thread);
     worker.on('message', (m: { kind: string; id: number; value?: unknown; error?: WireError }) => {
@@ -203,6 +207,33 @@ export class ThreadPool {
   }
 }
 
+/**
+ * Runs a job in this thread, with what a {@link ThreadPool} gives one: for work that is known to be so little that the start of
+ * a thread would be most of it.
+ */
+export function startHere<T>(job: Job, args: unknown, options: CallOptions = {}): RunningJob<T> {
+  const { signal } = options;
+  const context: JobContext = {
+    aborted: () => signal?.aborted === true,
+    check: () => {
+      if (signal?.aborted) throw abortReason(signal);
+    },
+    // Later, as from a thread: the caller has not got the running job yet.
+    emit: (message) => queueMicrotask(() => options.onMessage?.(message)),
+    onMessage: undefined,
+  };
+  const run = async (): Promise<T> => {
+    try {
+      context.check();
+      return (await job(args, context)) as T;
+    } catch (thrown) {
+      const error = toBuildError(thrown);
+      throw signal?.aborted && error.isCanceled ? abortReason(signal) : error;
+    }
+  };
+  return { result: run(), post: (message) => context.onMessage?.(message) };
+}
+
 function errorFromThread(e: WireError): Error {
   const error = new BuildError(e.code, e.message, { details: e.details });
   if (e.errno !== undefined) (error as unknown as NodeJS.ErrnoException & { errnoName: string }).errnoName = e.errno;
@@ -212,8 +243,8 @@ function errorFromThread(e: WireError): Error {
 
 /** Called once by a worker's file. Jobs may be async; what they return is cloned to the caller. */
 export function serveJobs(jobs: Readonly<Record<string, Job>>): void {
-  if (isMainThread || parentPort === null) return;
-  const port = parentPort;
+  const port = workerThreads().parentPort;
+  if (port === null) return;
   const running = new Map<number, JobContext>();
   port.on(
     'message',

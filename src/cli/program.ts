@@ -96,7 +96,12 @@ export async function runProgram(
     return found;
   };
   const context: CommandContext = {
-    ...streams,
+    // Opened by whoever reads it.
+    get stdin() {
+      return streams.stdin;
+    },
+    stdout,
+    stderr,
     signal,
     client,
     print: (text, where = 'stdout') => void streams[where].write(text),

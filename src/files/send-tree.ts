@@ -1,6 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { invalidArgument, wrapError } from '../base/index.ts';
+import { sendJob } from './send-job.ts';
 import type { SendArgs, SendEvent } from './send-job.ts';
+import { isSmallTree } from './small-tree.ts';
 import { runTransfer } from './transfer.ts';
 import type { PacketChannel, SendOptions } from './types.ts';
 
@@ -25,8 +27,10 @@ export async function sendTree(root: string, channel: PacketChannel, options: Se
     bytes = event.bytes;
     options.onProgress?.(bytes, false);
   };
+  // A client that sends a Dockerfile would wait longer for the thread than for the transfer.
+  const here = isSmallTree(resolved, followPaths ?? []) ? sendJob : undefined;
   try {
-    await runTransfer<void>('send', args, channel, { signal: options.signal, onEvent });
+    await runTransfer<void>('send', args, channel, { signal: options.signal, onEvent, here });
   } finally {
     options.onProgress?.(bytes, true);
   }

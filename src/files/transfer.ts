@@ -1,5 +1,6 @@
 /** The main thread's part of a transfer: packets between the connection and the worker thread, in blocks and with credit. */
-import { abortable, sleep, ThreadPool, toBuildError, workerEntry } from '../base/index.ts';
+import { abortable, sleep, startHere, ThreadPool, toBuildError, workerEntry } from '../base/index.ts';
+import type { CallOptions, Job } from '../base/index.ts';
 import { joinPackets, packetsOf, PacketType } from './packet-codec.ts';
 import type { PacketBlock } from './packet-codec.ts';
 import { CREDIT } from './transfer-messages.ts';
@@ -25,12 +26,12 @@ function* blocksOf(packets: readonly Uint8Array[]): Generator<PacketBlock> {
   }
 }
 
-/** Runs `job` in a worker thread with `channel` as its connection. Nothing of it goes on once this has settled. */
+/** Runs `job` (in a worker thread, or in this one when `here` is the job itself) with `channel` as its connection. Nothing of it goes on once this has settled. */
 export async function runTransfer<T>(
   job: 'send' | 'receive',
   args: unknown,
   channel: PacketChannel,
-  options: { signal: AbortSignal | undefined; onEvent: (event: any) => void },
+  options: { signal: AbortSignal | undefined; onEvent: (event: any) => void; here?: Job },
 ): Promise<T> {
   const abort = new AbortController();
   const onAbort = (): void => abort.abort(options.signal?.reason);
@@ -53,7 +54,9 @@ export async function runTransfer<T>(
   let outstanding = 0;
   let writes: Promise<void> = Promise.resolve();
   let reading: Promise<void> = Promise.resolve();
-  const running = pool.start<T>(job, args, {
+  const start = (call: CallOptions) =>
+    options.here === undefined ? pool.start<T>(job, args, call) : startHere<T>(options.here, args, call);
+  const running = start({
     signal: abort.signal,
     onMessage: (message: FromWorker) => {
       if (message.kind === 'event') options.onEvent(message.event);

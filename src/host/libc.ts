@@ -5,14 +5,25 @@ import koffi from 'koffi';
 /** A path as text or, where it is no UTF-8, as bytes. */
 export type HostPath = string | Uint8Array;
 
-const libc = koffi.load(null);
 const CODES = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 // Both names have the value 95; node:fs reports this one.
 CODES.set(95, 'ENOTSUP');
 CODES.set(11, 'EAGAIN');
 
-export function libcFunction(prototype: string): ReturnType<typeof libc.func> {
-  return libc.func(prototype);
+/** What it returns is a number, or a bigint where that is needed. */
+export interface LibcFunction {
+  (...args: unknown[]): number | bigint;
+  /** In the thread pool, for calls that end soon. */
+  async(...args: unknown[]): void;
+}
+
+let libc: ReturnType<typeof koffi.load> | undefined;
+
+/** Bound when it is first called: a program that calls none does not load koffi. */
+export function libcFunction(prototype: string): LibcFunction {
+  let bound: LibcFunction | undefined;
+  const get = (): LibcFunction => (bound ??= (libc ??= koffi.load(null)).func(prototype) as LibcFunction);
+  return Object.assign((...args: unknown[]) => get()(...args), { async: (...args: unknown[]) => get().async(...args) });
 }
 
 /** NUL-terminated bytes. A NUL inside would silently mean another path. */

@@ -122,18 +122,6 @@ export const CredentialsRequest: MessageFns<CredentialsRequest> = {
     }
   },
 
-  fromJSON(object: any): CredentialsRequest {
-    return { Host: isSet(object.Host) ? globalThis.String(object.Host) : "" };
-  },
-
-  toJSON(message: CredentialsRequest): unknown {
-    const obj: any = {};
-    if (message.Host !== "") {
-      obj.Host = message.Host;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CredentialsRequest>, I>>(base?: I): CredentialsRequest {
     return CredentialsRequest.fromPartial(base ?? ({} as any));
   },
@@ -214,24 +202,6 @@ export const CredentialsResponse: MessageFns<CredentialsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CredentialsResponse {
-    return {
-      Username: isSet(object.Username) ? globalThis.String(object.Username) : "",
-      Secret: isSet(object.Secret) ? globalThis.String(object.Secret) : "",
-    };
-  },
-
-  toJSON(message: CredentialsResponse): unknown {
-    const obj: any = {};
-    if (message.Username !== "") {
-      obj.Username = message.Username;
-    }
-    if (message.Secret !== "") {
-      obj.Secret = message.Secret;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CredentialsResponse>, I>>(base?: I): CredentialsResponse {
@@ -350,36 +320,6 @@ export const FetchTokenRequest: MessageFns<FetchTokenRequest> = {
     }
   },
 
-  fromJSON(object: any): FetchTokenRequest {
-    return {
-      ClientID: isSet(object.ClientID) ? globalThis.String(object.ClientID) : "",
-      Host: isSet(object.Host) ? globalThis.String(object.Host) : "",
-      Realm: isSet(object.Realm) ? globalThis.String(object.Realm) : "",
-      Service: isSet(object.Service) ? globalThis.String(object.Service) : "",
-      Scopes: globalThis.Array.isArray(object?.Scopes) ? object.Scopes.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: FetchTokenRequest): unknown {
-    const obj: any = {};
-    if (message.ClientID !== "") {
-      obj.ClientID = message.ClientID;
-    }
-    if (message.Host !== "") {
-      obj.Host = message.Host;
-    }
-    if (message.Realm !== "") {
-      obj.Realm = message.Realm;
-    }
-    if (message.Service !== "") {
-      obj.Service = message.Service;
-    }
-    if (message.Scopes?.length) {
-      obj.Scopes = message.Scopes;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FetchTokenRequest>, I>>(base?: I): FetchTokenRequest {
     return FetchTokenRequest.fromPartial(base ?? ({} as any));
   },
@@ -483,28 +423,6 @@ export const FetchTokenResponse: MessageFns<FetchTokenResponse> = {
     }
   },
 
-  fromJSON(object: any): FetchTokenResponse {
-    return {
-      Token: isSet(object.Token) ? globalThis.String(object.Token) : "",
-      ExpiresIn: isSet(object.ExpiresIn) ? BigInt(object.ExpiresIn) : 0n,
-      IssuedAt: isSet(object.IssuedAt) ? BigInt(object.IssuedAt) : 0n,
-    };
-  },
-
-  toJSON(message: FetchTokenResponse): unknown {
-    const obj: any = {};
-    if (message.Token !== "") {
-      obj.Token = message.Token;
-    }
-    if (message.ExpiresIn !== 0n) {
-      obj.ExpiresIn = message.ExpiresIn.toString();
-    }
-    if (message.IssuedAt !== 0n) {
-      obj.IssuedAt = message.IssuedAt.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FetchTokenResponse>, I>>(base?: I): FetchTokenResponse {
     return FetchTokenResponse.fromPartial(base ?? ({} as any));
   },
@@ -589,24 +507,6 @@ export const GetTokenAuthorityRequest: MessageFns<GetTokenAuthorityRequest> = {
     }
   },
 
-  fromJSON(object: any): GetTokenAuthorityRequest {
-    return {
-      Host: isSet(object.Host) ? globalThis.String(object.Host) : "",
-      Salt: isSet(object.Salt) ? bytesFromBase64(object.Salt) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: GetTokenAuthorityRequest): unknown {
-    const obj: any = {};
-    if (message.Host !== "") {
-      obj.Host = message.Host;
-    }
-    if (message.Salt.length !== 0) {
-      obj.Salt = base64FromBytes(message.Salt);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<GetTokenAuthorityRequest>, I>>(base?: I): GetTokenAuthorityRequest {
     return GetTokenAuthorityRequest.fromPartial(base ?? ({} as any));
   },
@@ -677,18 +577,6 @@ export const GetTokenAuthorityResponse: MessageFns<GetTokenAuthorityResponse> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetTokenAuthorityResponse {
-    return { PublicKey: isSet(object.PublicKey) ? bytesFromBase64(object.PublicKey) : new Uint8Array(0) };
-  },
-
-  toJSON(message: GetTokenAuthorityResponse): unknown {
-    const obj: any = {};
-    if (message.PublicKey.length !== 0) {
-      obj.PublicKey = base64FromBytes(message.PublicKey);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<GetTokenAuthorityResponse>, I>>(base?: I): GetTokenAuthorityResponse {
@@ -784,28 +672,6 @@ export const VerifyTokenAuthorityRequest: MessageFns<VerifyTokenAuthorityRequest
     }
   },
 
-  fromJSON(object: any): VerifyTokenAuthorityRequest {
-    return {
-      Host: isSet(object.Host) ? globalThis.String(object.Host) : "",
-      Payload: isSet(object.Payload) ? bytesFromBase64(object.Payload) : new Uint8Array(0),
-      Salt: isSet(object.Salt) ? bytesFromBase64(object.Salt) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: VerifyTokenAuthorityRequest): unknown {
-    const obj: any = {};
-    if (message.Host !== "") {
-      obj.Host = message.Host;
-    }
-    if (message.Payload.length !== 0) {
-      obj.Payload = base64FromBytes(message.Payload);
-    }
-    if (message.Salt.length !== 0) {
-      obj.Salt = base64FromBytes(message.Salt);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<VerifyTokenAuthorityRequest>, I>>(base?: I): VerifyTokenAuthorityRequest {
     return VerifyTokenAuthorityRequest.fromPartial(base ?? ({} as any));
   },
@@ -879,18 +745,6 @@ export const VerifyTokenAuthorityResponse: MessageFns<VerifyTokenAuthorityRespon
     }
   },
 
-  fromJSON(object: any): VerifyTokenAuthorityResponse {
-    return { Signed: isSet(object.Signed) ? bytesFromBase64(object.Signed) : new Uint8Array(0) };
-  },
-
-  toJSON(message: VerifyTokenAuthorityResponse): unknown {
-    const obj: any = {};
-    if (message.Signed.length !== 0) {
-      obj.Signed = base64FromBytes(message.Signed);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<VerifyTokenAuthorityResponse>, I>>(base?: I): VerifyTokenAuthorityResponse {
     return VerifyTokenAuthorityResponse.fromPartial(base ?? ({} as any));
   },
@@ -941,31 +795,6 @@ export const AuthDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -979,15 +808,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

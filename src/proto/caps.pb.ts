@@ -145,40 +145,6 @@ export const APICap: MessageFns<APICap> = {
     }
   },
 
-  fromJSON(object: any): APICap {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      Enabled: isSet(object.Enabled) ? globalThis.Boolean(object.Enabled) : false,
-      Deprecated: isSet(object.Deprecated) ? globalThis.Boolean(object.Deprecated) : false,
-      DisabledReason: isSet(object.DisabledReason) ? globalThis.String(object.DisabledReason) : "",
-      DisabledReasonMsg: isSet(object.DisabledReasonMsg) ? globalThis.String(object.DisabledReasonMsg) : "",
-      DisabledAlternative: isSet(object.DisabledAlternative) ? globalThis.String(object.DisabledAlternative) : "",
-    };
-  },
-
-  toJSON(message: APICap): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.Enabled !== false) {
-      obj.Enabled = message.Enabled;
-    }
-    if (message.Deprecated !== false) {
-      obj.Deprecated = message.Deprecated;
-    }
-    if (message.DisabledReason !== "") {
-      obj.DisabledReason = message.DisabledReason;
-    }
-    if (message.DisabledReasonMsg !== "") {
-      obj.DisabledReasonMsg = message.DisabledReasonMsg;
-    }
-    if (message.DisabledAlternative !== "") {
-      obj.DisabledAlternative = message.DisabledAlternative;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<APICap>, I>>(base?: I): APICap {
     return APICap.fromPartial(base ?? ({} as any));
   },
@@ -207,15 +173,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -27,38 +27,6 @@ export namespace BuildHistoryEventType {
   export type UNRECOGNIZED = typeof BuildHistoryEventType.UNRECOGNIZED;
 }
 
-export function buildHistoryEventTypeFromJSON(object: any): BuildHistoryEventType {
-  switch (object) {
-    case 0:
-    case "STARTED":
-      return BuildHistoryEventType.STARTED;
-    case 1:
-    case "COMPLETE":
-      return BuildHistoryEventType.COMPLETE;
-    case 2:
-    case "DELETED":
-      return BuildHistoryEventType.DELETED;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return BuildHistoryEventType.UNRECOGNIZED;
-  }
-}
-
-export function buildHistoryEventTypeToJSON(object: BuildHistoryEventType): string {
-  switch (object) {
-    case BuildHistoryEventType.STARTED:
-      return "STARTED";
-    case BuildHistoryEventType.COMPLETE:
-      return "COMPLETE";
-    case BuildHistoryEventType.DELETED:
-      return "DELETED";
-    case BuildHistoryEventType.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface PruneRequest {
   filter: string[];
   all: boolean;
@@ -522,40 +490,6 @@ export const PruneRequest: MessageFns<PruneRequest> = {
     }
   },
 
-  fromJSON(object: any): PruneRequest {
-    return {
-      filter: globalThis.Array.isArray(object?.filter) ? object.filter.map((e: any) => globalThis.String(e)) : [],
-      all: isSet(object.all) ? globalThis.Boolean(object.all) : false,
-      keepDuration: isSet(object.keepDuration) ? BigInt(object.keepDuration) : 0n,
-      reservedSpace: isSet(object.reservedSpace) ? BigInt(object.reservedSpace) : 0n,
-      maxUsedSpace: isSet(object.maxUsedSpace) ? BigInt(object.maxUsedSpace) : 0n,
-      minFreeSpace: isSet(object.minFreeSpace) ? BigInt(object.minFreeSpace) : 0n,
-    };
-  },
-
-  toJSON(message: PruneRequest): unknown {
-    const obj: any = {};
-    if (message.filter?.length) {
-      obj.filter = message.filter;
-    }
-    if (message.all !== false) {
-      obj.all = message.all;
-    }
-    if (message.keepDuration !== 0n) {
-      obj.keepDuration = message.keepDuration.toString();
-    }
-    if (message.reservedSpace !== 0n) {
-      obj.reservedSpace = message.reservedSpace.toString();
-    }
-    if (message.maxUsedSpace !== 0n) {
-      obj.maxUsedSpace = message.maxUsedSpace.toString();
-    }
-    if (message.minFreeSpace !== 0n) {
-      obj.minFreeSpace = message.minFreeSpace.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<PruneRequest>, I>>(base?: I): PruneRequest {
     return PruneRequest.fromPartial(base ?? ({} as any));
   },
@@ -654,24 +588,6 @@ export const DiskUsageRequest: MessageFns<DiskUsageRequest> = {
     }
   },
 
-  fromJSON(object: any): DiskUsageRequest {
-    return {
-      filter: globalThis.Array.isArray(object?.filter) ? object.filter.map((e: any) => globalThis.String(e)) : [],
-      ageLimit: isSet(object.ageLimit) ? BigInt(object.ageLimit) : 0n,
-    };
-  },
-
-  toJSON(message: DiskUsageRequest): unknown {
-    const obj: any = {};
-    if (message.filter?.length) {
-      obj.filter = message.filter;
-    }
-    if (message.ageLimit !== 0n) {
-      obj.ageLimit = message.ageLimit.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DiskUsageRequest>, I>>(base?: I): DiskUsageRequest {
     return DiskUsageRequest.fromPartial(base ?? ({} as any));
   },
@@ -742,20 +658,6 @@ export const DiskUsageResponse: MessageFns<DiskUsageResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): DiskUsageResponse {
-    return {
-      record: globalThis.Array.isArray(object?.record) ? object.record.map((e: any) => UsageRecord.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: DiskUsageResponse): unknown {
-    const obj: any = {};
-    if (message.record?.length) {
-      obj.record = message.record.map((e) => UsageRecord.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DiskUsageResponse>, I>>(base?: I): DiskUsageResponse {
@@ -968,64 +870,6 @@ export const UsageRecord: MessageFns<UsageRecord> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): UsageRecord {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      Mutable: isSet(object.Mutable) ? globalThis.Boolean(object.Mutable) : false,
-      InUse: isSet(object.InUse) ? globalThis.Boolean(object.InUse) : false,
-      Size: isSet(object.Size) ? BigInt(object.Size) : 0n,
-      Parent: isSet(object.Parent) ? globalThis.String(object.Parent) : "",
-      CreatedAt: isSet(object.CreatedAt) ? fromJsonTimestamp(object.CreatedAt) : undefined,
-      LastUsedAt: isSet(object.LastUsedAt) ? fromJsonTimestamp(object.LastUsedAt) : undefined,
-      UsageCount: isSet(object.UsageCount) ? BigInt(object.UsageCount) : 0n,
-      Description: isSet(object.Description) ? globalThis.String(object.Description) : "",
-      RecordType: isSet(object.RecordType) ? globalThis.String(object.RecordType) : "",
-      Shared: isSet(object.Shared) ? globalThis.Boolean(object.Shared) : false,
-      Parents: globalThis.Array.isArray(object?.Parents) ? object.Parents.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: UsageRecord): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.Mutable !== false) {
-      obj.Mutable = message.Mutable;
-    }
-    if (message.InUse !== false) {
-      obj.InUse = message.InUse;
-    }
-    if (message.Size !== 0n) {
-      obj.Size = message.Size.toString();
-    }
-    if (message.Parent !== "") {
-      obj.Parent = message.Parent;
-    }
-    if (message.CreatedAt !== undefined) {
-      obj.CreatedAt = fromTimestamp(message.CreatedAt).toISOString();
-    }
-    if (message.LastUsedAt !== undefined) {
-      obj.LastUsedAt = fromTimestamp(message.LastUsedAt).toISOString();
-    }
-    if (message.UsageCount !== 0n) {
-      obj.UsageCount = message.UsageCount.toString();
-    }
-    if (message.Description !== "") {
-      obj.Description = message.Description;
-    }
-    if (message.RecordType !== "") {
-      obj.RecordType = message.RecordType;
-    }
-    if (message.Shared !== false) {
-      obj.Shared = message.Shared;
-    }
-    if (message.Parents?.length) {
-      obj.Parents = message.Parents;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UsageRecord>, I>>(base?: I): UsageRecord {
@@ -1323,123 +1167,6 @@ export const SolveRequest: MessageFns<SolveRequest> = {
     }
   },
 
-  fromJSON(object: any): SolveRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      Definition: isSet(object.Definition) ? Definition.fromJSON(object.Definition) : undefined,
-      ExporterDeprecated: isSet(object.ExporterDeprecated) ? globalThis.String(object.ExporterDeprecated) : "",
-      ExporterAttrsDeprecated: isObject(object.ExporterAttrsDeprecated)
-        ? (globalThis.Object.entries(object.ExporterAttrsDeprecated) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Session: isSet(object.Session) ? globalThis.String(object.Session) : "",
-      Frontend: isSet(object.Frontend) ? globalThis.String(object.Frontend) : "",
-      FrontendAttrs: isObject(object.FrontendAttrs)
-        ? (globalThis.Object.entries(object.FrontendAttrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Cache: isSet(object.Cache) ? CacheOptions.fromJSON(object.Cache) : undefined,
-      Entitlements: globalThis.Array.isArray(object?.Entitlements)
-        ? object.Entitlements.map((e: any) => globalThis.String(e))
-        : [],
-      FrontendInputs: isObject(object.FrontendInputs)
-        ? (globalThis.Object.entries(object.FrontendInputs) as [string, any][]).reduce(
-          (acc: Map<string, Definition>, [key, value]: [string, any]) => {
-            acc.set(key, Definition.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Internal: isSet(object.Internal) ? globalThis.Boolean(object.Internal) : false,
-      SourcePolicy: isSet(object.SourcePolicy) ? Policy.fromJSON(object.SourcePolicy) : undefined,
-      Exporters: globalThis.Array.isArray(object?.Exporters)
-        ? object.Exporters.map((e: any) => Exporter.fromJSON(e))
-        : [],
-      EnableSessionExporter: isSet(object.EnableSessionExporter)
-        ? globalThis.Boolean(object.EnableSessionExporter)
-        : false,
-      SourcePolicySession: isSet(object.SourcePolicySession) ? globalThis.String(object.SourcePolicySession) : "",
-      CompatibilityVersion: isSet(object.CompatibilityVersion) ? BigInt(object.CompatibilityVersion) : 0n,
-      ProxyNetwork: isSet(object.ProxyNetwork) ? globalThis.Boolean(object.ProxyNetwork) : false,
-    };
-  },
-
-  toJSON(message: SolveRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.Definition !== undefined) {
-      obj.Definition = Definition.toJSON(message.Definition);
-    }
-    if (message.ExporterDeprecated !== "") {
-      obj.ExporterDeprecated = message.ExporterDeprecated;
-    }
-    if (message.ExporterAttrsDeprecated?.size) {
-      obj.ExporterAttrsDeprecated = {};
-      message.ExporterAttrsDeprecated.forEach((v, k) => {
-        obj.ExporterAttrsDeprecated[k] = v;
-      });
-    }
-    if (message.Session !== "") {
-      obj.Session = message.Session;
-    }
-    if (message.Frontend !== "") {
-      obj.Frontend = message.Frontend;
-    }
-    if (message.FrontendAttrs?.size) {
-      obj.FrontendAttrs = {};
-      message.FrontendAttrs.forEach((v, k) => {
-        obj.FrontendAttrs[k] = v;
-      });
-    }
-    if (message.Cache !== undefined) {
-      obj.Cache = CacheOptions.toJSON(message.Cache);
-    }
-    if (message.Entitlements?.length) {
-      obj.Entitlements = message.Entitlements;
-    }
-    if (message.FrontendInputs?.size) {
-      obj.FrontendInputs = {};
-      message.FrontendInputs.forEach((v, k) => {
-        obj.FrontendInputs[k] = Definition.toJSON(v);
-      });
-    }
-    if (message.Internal !== false) {
-      obj.Internal = message.Internal;
-    }
-    if (message.SourcePolicy !== undefined) {
-      obj.SourcePolicy = Policy.toJSON(message.SourcePolicy);
-    }
-    if (message.Exporters?.length) {
-      obj.Exporters = message.Exporters.map((e) => Exporter.toJSON(e));
-    }
-    if (message.EnableSessionExporter !== false) {
-      obj.EnableSessionExporter = message.EnableSessionExporter;
-    }
-    if (message.SourcePolicySession !== "") {
-      obj.SourcePolicySession = message.SourcePolicySession;
-    }
-    if (message.CompatibilityVersion !== 0n) {
-      obj.CompatibilityVersion = message.CompatibilityVersion.toString();
-    }
-    if (message.ProxyNetwork !== false) {
-      obj.ProxyNetwork = message.ProxyNetwork;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveRequest>, I>>(base?: I): SolveRequest {
     return SolveRequest.fromPartial(base ?? ({} as any));
   },
@@ -1570,24 +1297,6 @@ export const SolveRequest_ExporterAttrsDeprecatedEntry: MessageFns<SolveRequest_
     }
   },
 
-  fromJSON(object: any): SolveRequest_ExporterAttrsDeprecatedEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SolveRequest_ExporterAttrsDeprecatedEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveRequest_ExporterAttrsDeprecatedEntry>, I>>(
     base?: I,
   ): SolveRequest_ExporterAttrsDeprecatedEntry {
@@ -1675,24 +1384,6 @@ export const SolveRequest_FrontendAttrsEntry: MessageFns<SolveRequest_FrontendAt
     }
   },
 
-  fromJSON(object: any): SolveRequest_FrontendAttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SolveRequest_FrontendAttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveRequest_FrontendAttrsEntry>, I>>(base?: I): SolveRequest_FrontendAttrsEntry {
     return SolveRequest_FrontendAttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -1776,24 +1467,6 @@ export const SolveRequest_FrontendInputsEntry: MessageFns<SolveRequest_FrontendI
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SolveRequest_FrontendInputsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Definition.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: SolveRequest_FrontendInputsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Definition.toJSON(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SolveRequest_FrontendInputsEntry>, I>>(
@@ -1928,53 +1601,6 @@ export const CacheOptions: MessageFns<CacheOptions> = {
     }
   },
 
-  fromJSON(object: any): CacheOptions {
-    return {
-      ExportRefDeprecated: isSet(object.ExportRefDeprecated) ? globalThis.String(object.ExportRefDeprecated) : "",
-      ImportRefsDeprecated: globalThis.Array.isArray(object?.ImportRefsDeprecated)
-        ? object.ImportRefsDeprecated.map((e: any) => globalThis.String(e))
-        : [],
-      ExportAttrsDeprecated: isObject(object.ExportAttrsDeprecated)
-        ? (globalThis.Object.entries(object.ExportAttrsDeprecated) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Exports: globalThis.Array.isArray(object?.Exports)
-        ? object.Exports.map((e: any) => CacheOptionsEntry.fromJSON(e))
-        : [],
-      Imports: globalThis.Array.isArray(object?.Imports)
-        ? object.Imports.map((e: any) => CacheOptionsEntry.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: CacheOptions): unknown {
-    const obj: any = {};
-    if (message.ExportRefDeprecated !== "") {
-      obj.ExportRefDeprecated = message.ExportRefDeprecated;
-    }
-    if (message.ImportRefsDeprecated?.length) {
-      obj.ImportRefsDeprecated = message.ImportRefsDeprecated;
-    }
-    if (message.ExportAttrsDeprecated?.size) {
-      obj.ExportAttrsDeprecated = {};
-      message.ExportAttrsDeprecated.forEach((v, k) => {
-        obj.ExportAttrsDeprecated[k] = v;
-      });
-    }
-    if (message.Exports?.length) {
-      obj.Exports = message.Exports.map((e) => CacheOptionsEntry.toJSON(e));
-    }
-    if (message.Imports?.length) {
-      obj.Imports = message.Imports.map((e) => CacheOptionsEntry.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CacheOptions>, I>>(base?: I): CacheOptions {
     return CacheOptions.fromPartial(base ?? ({} as any));
   },
@@ -2069,24 +1695,6 @@ export const CacheOptions_ExportAttrsDeprecatedEntry: MessageFns<CacheOptions_Ex
     }
   },
 
-  fromJSON(object: any): CacheOptions_ExportAttrsDeprecatedEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: CacheOptions_ExportAttrsDeprecatedEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CacheOptions_ExportAttrsDeprecatedEntry>, I>>(
     base?: I,
   ): CacheOptions_ExportAttrsDeprecatedEntry {
@@ -2175,35 +1783,6 @@ export const CacheOptionsEntry: MessageFns<CacheOptionsEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CacheOptionsEntry {
-    return {
-      Type: isSet(object.Type) ? globalThis.String(object.Type) : "",
-      Attrs: isObject(object.Attrs)
-        ? (globalThis.Object.entries(object.Attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: CacheOptionsEntry): unknown {
-    const obj: any = {};
-    if (message.Type !== "") {
-      obj.Type = message.Type;
-    }
-    if (message.Attrs?.size) {
-      obj.Attrs = {};
-      message.Attrs.forEach((v, k) => {
-        obj.Attrs[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CacheOptionsEntry>, I>>(base?: I): CacheOptionsEntry {
@@ -2297,24 +1876,6 @@ export const CacheOptionsEntry_AttrsEntry: MessageFns<CacheOptionsEntry_AttrsEnt
     }
   },
 
-  fromJSON(object: any): CacheOptionsEntry_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: CacheOptionsEntry_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CacheOptionsEntry_AttrsEntry>, I>>(base?: I): CacheOptionsEntry_AttrsEntry {
     return CacheOptionsEntry_AttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -2388,31 +1949,6 @@ export const SolveResponse: MessageFns<SolveResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SolveResponse {
-    return {
-      ExporterResponse: isObject(object.ExporterResponse)
-        ? (globalThis.Object.entries(object.ExporterResponse) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: SolveResponse): unknown {
-    const obj: any = {};
-    if (message.ExporterResponse?.size) {
-      obj.ExporterResponse = {};
-      message.ExporterResponse.forEach((v, k) => {
-        obj.ExporterResponse[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SolveResponse>, I>>(base?: I): SolveResponse {
@@ -2505,24 +2041,6 @@ export const SolveResponse_ExporterResponseEntry: MessageFns<SolveResponse_Expor
     }
   },
 
-  fromJSON(object: any): SolveResponse_ExporterResponseEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SolveResponse_ExporterResponseEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveResponse_ExporterResponseEntry>, I>>(
     base?: I,
   ): SolveResponse_ExporterResponseEntry {
@@ -2597,18 +2115,6 @@ export const StatusRequest: MessageFns<StatusRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): StatusRequest {
-    return { Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "" };
-  },
-
-  toJSON(message: StatusRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<StatusRequest>, I>>(base?: I): StatusRequest {
@@ -2713,36 +2219,6 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): StatusResponse {
-    return {
-      vertexes: globalThis.Array.isArray(object?.vertexes) ? object.vertexes.map((e: any) => Vertex.fromJSON(e)) : [],
-      statuses: globalThis.Array.isArray(object?.statuses)
-        ? object.statuses.map((e: any) => VertexStatus.fromJSON(e))
-        : [],
-      logs: globalThis.Array.isArray(object?.logs) ? object.logs.map((e: any) => VertexLog.fromJSON(e)) : [],
-      warnings: globalThis.Array.isArray(object?.warnings)
-        ? object.warnings.map((e: any) => VertexWarning.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: StatusResponse): unknown {
-    const obj: any = {};
-    if (message.vertexes?.length) {
-      obj.vertexes = message.vertexes.map((e) => Vertex.toJSON(e));
-    }
-    if (message.statuses?.length) {
-      obj.statuses = message.statuses.map((e) => VertexStatus.toJSON(e));
-    }
-    if (message.logs?.length) {
-      obj.logs = message.logs.map((e) => VertexLog.toJSON(e));
-    }
-    if (message.warnings?.length) {
-      obj.warnings = message.warnings.map((e) => VertexWarning.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<StatusResponse>, I>>(base?: I): StatusResponse {
@@ -2918,52 +2394,6 @@ export const Vertex: MessageFns<Vertex> = {
     }
   },
 
-  fromJSON(object: any): Vertex {
-    return {
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => globalThis.String(e)) : [],
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      cached: isSet(object.cached) ? globalThis.Boolean(object.cached) : false,
-      started: isSet(object.started) ? fromJsonTimestamp(object.started) : undefined,
-      completed: isSet(object.completed) ? fromJsonTimestamp(object.completed) : undefined,
-      error: isSet(object.error) ? globalThis.String(object.error) : "",
-      progressGroup: isSet(object.progressGroup) ? ProgressGroup.fromJSON(object.progressGroup) : undefined,
-      cause: isSet(object.cause) ? VertexCause.fromJSON(object.cause) : undefined,
-    };
-  },
-
-  toJSON(message: Vertex): unknown {
-    const obj: any = {};
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    if (message.inputs?.length) {
-      obj.inputs = message.inputs;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.cached !== false) {
-      obj.cached = message.cached;
-    }
-    if (message.started !== undefined) {
-      obj.started = fromTimestamp(message.started).toISOString();
-    }
-    if (message.completed !== undefined) {
-      obj.completed = fromTimestamp(message.completed).toISOString();
-    }
-    if (message.error !== "") {
-      obj.error = message.error;
-    }
-    if (message.progressGroup !== undefined) {
-      obj.progressGroup = ProgressGroup.toJSON(message.progressGroup);
-    }
-    if (message.cause !== undefined) {
-      obj.cause = VertexCause.toJSON(message.cause);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Vertex>, I>>(base?: I): Vertex {
     return Vertex.fromPartial(base ?? ({} as any));
   },
@@ -3060,24 +2490,6 @@ export const VertexCause: MessageFns<VertexCause> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): VertexCause {
-    return {
-      skipped: isSet(object.skipped) ? globalThis.Boolean(object.skipped) : false,
-      misses: globalThis.Array.isArray(object?.misses) ? object.misses.map((e: any) => CacheMiss.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: VertexCause): unknown {
-    const obj: any = {};
-    if (message.skipped !== false) {
-      obj.skipped = message.skipped;
-    }
-    if (message.misses?.length) {
-      obj.misses = message.misses.map((e) => CacheMiss.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<VertexCause>, I>>(base?: I): VertexCause {
@@ -3186,32 +2598,6 @@ export const CacheMiss: MessageFns<CacheMiss> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CacheMiss {
-    return {
-      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
-      input: isSet(object.input) ? globalThis.Number(object.input) : 0,
-      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => globalThis.String(e)) : [],
-      totalChanges: isSet(object.totalChanges) ? BigInt(object.totalChanges) : 0n,
-    };
-  },
-
-  toJSON(message: CacheMiss): unknown {
-    const obj: any = {};
-    if (message.kind !== "") {
-      obj.kind = message.kind;
-    }
-    if (message.input !== 0) {
-      obj.input = Math.round(message.input);
-    }
-    if (message.changes?.length) {
-      obj.changes = message.changes;
-    }
-    if (message.totalChanges !== 0n) {
-      obj.totalChanges = message.totalChanges.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CacheMiss>, I>>(base?: I): CacheMiss {
@@ -3383,48 +2769,6 @@ export const VertexStatus: MessageFns<VertexStatus> = {
     }
   },
 
-  fromJSON(object: any): VertexStatus {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      vertex: isSet(object.vertex) ? globalThis.String(object.vertex) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      current: isSet(object.current) ? BigInt(object.current) : 0n,
-      total: isSet(object.total) ? BigInt(object.total) : 0n,
-      timestamp: isSet(object.timestamp) ? fromJsonTimestamp(object.timestamp) : undefined,
-      started: isSet(object.started) ? fromJsonTimestamp(object.started) : undefined,
-      completed: isSet(object.completed) ? fromJsonTimestamp(object.completed) : undefined,
-    };
-  },
-
-  toJSON(message: VertexStatus): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.vertex !== "") {
-      obj.vertex = message.vertex;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.current !== 0n) {
-      obj.current = message.current.toString();
-    }
-    if (message.total !== 0n) {
-      obj.total = message.total.toString();
-    }
-    if (message.timestamp !== undefined) {
-      obj.timestamp = fromTimestamp(message.timestamp).toISOString();
-    }
-    if (message.started !== undefined) {
-      obj.started = fromTimestamp(message.started).toISOString();
-    }
-    if (message.completed !== undefined) {
-      obj.completed = fromTimestamp(message.completed).toISOString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<VertexStatus>, I>>(base?: I): VertexStatus {
     return VertexStatus.fromPartial(base ?? ({} as any));
   },
@@ -3543,32 +2887,6 @@ export const VertexLog: MessageFns<VertexLog> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): VertexLog {
-    return {
-      vertex: isSet(object.vertex) ? globalThis.String(object.vertex) : "",
-      timestamp: isSet(object.timestamp) ? fromJsonTimestamp(object.timestamp) : undefined,
-      stream: isSet(object.stream) ? BigInt(object.stream) : 0n,
-      msg: isSet(object.msg) ? bytesFromBase64(object.msg) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: VertexLog): unknown {
-    const obj: any = {};
-    if (message.vertex !== "") {
-      obj.vertex = message.vertex;
-    }
-    if (message.timestamp !== undefined) {
-      obj.timestamp = fromTimestamp(message.timestamp).toISOString();
-    }
-    if (message.stream !== 0n) {
-      obj.stream = message.stream.toString();
-    }
-    if (message.msg.length !== 0) {
-      obj.msg = base64FromBytes(message.msg);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<VertexLog>, I>>(base?: I): VertexLog {
@@ -3725,44 +3043,6 @@ export const VertexWarning: MessageFns<VertexWarning> = {
     }
   },
 
-  fromJSON(object: any): VertexWarning {
-    return {
-      vertex: isSet(object.vertex) ? globalThis.String(object.vertex) : "",
-      level: isSet(object.level) ? BigInt(object.level) : 0n,
-      short: isSet(object.short) ? bytesFromBase64(object.short) : new Uint8Array(0),
-      detail: globalThis.Array.isArray(object?.detail) ? object.detail.map((e: any) => bytesFromBase64(e)) : [],
-      url: isSet(object.url) ? globalThis.String(object.url) : "",
-      info: isSet(object.info) ? SourceInfo.fromJSON(object.info) : undefined,
-      ranges: globalThis.Array.isArray(object?.ranges) ? object.ranges.map((e: any) => Range.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: VertexWarning): unknown {
-    const obj: any = {};
-    if (message.vertex !== "") {
-      obj.vertex = message.vertex;
-    }
-    if (message.level !== 0n) {
-      obj.level = message.level.toString();
-    }
-    if (message.short.length !== 0) {
-      obj.short = base64FromBytes(message.short);
-    }
-    if (message.detail?.length) {
-      obj.detail = message.detail.map((e) => base64FromBytes(e));
-    }
-    if (message.url !== "") {
-      obj.url = message.url;
-    }
-    if (message.info !== undefined) {
-      obj.info = SourceInfo.toJSON(message.info);
-    }
-    if (message.ranges?.length) {
-      obj.ranges = message.ranges.map((e) => Range.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<VertexWarning>, I>>(base?: I): VertexWarning {
     return VertexWarning.fromPartial(base ?? ({} as any));
   },
@@ -3842,18 +3122,6 @@ export const BytesMessage: MessageFns<BytesMessage> = {
     }
   },
 
-  fromJSON(object: any): BytesMessage {
-    return { data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0) };
-  },
-
-  toJSON(message: BytesMessage): unknown {
-    const obj: any = {};
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BytesMessage>, I>>(base?: I): BytesMessage {
     return BytesMessage.fromPartial(base ?? ({} as any));
   },
@@ -3923,20 +3191,6 @@ export const ListWorkersRequest: MessageFns<ListWorkersRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ListWorkersRequest {
-    return {
-      filter: globalThis.Array.isArray(object?.filter) ? object.filter.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: ListWorkersRequest): unknown {
-    const obj: any = {};
-    if (message.filter?.length) {
-      obj.filter = message.filter;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ListWorkersRequest>, I>>(base?: I): ListWorkersRequest {
@@ -4010,20 +3264,6 @@ export const ListWorkersResponse: MessageFns<ListWorkersResponse> = {
     }
   },
 
-  fromJSON(object: any): ListWorkersResponse {
-    return {
-      record: globalThis.Array.isArray(object?.record) ? object.record.map((e: any) => WorkerRecord.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: ListWorkersResponse): unknown {
-    const obj: any = {};
-    if (message.record?.length) {
-      obj.record = message.record.map((e) => WorkerRecord.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ListWorkersResponse>, I>>(base?: I): ListWorkersResponse {
     return ListWorkersResponse.fromPartial(base ?? ({} as any));
   },
@@ -4082,15 +3322,6 @@ export const InfoRequest: MessageFns<InfoRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): InfoRequest {
-    return {};
-  },
-
-  toJSON(_: InfoRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<InfoRequest>, I>>(base?: I): InfoRequest {
@@ -4161,20 +3392,6 @@ export const InfoResponse: MessageFns<InfoResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): InfoResponse {
-    return {
-      buildkitVersion: isSet(object.buildkitVersion) ? BuildkitVersion.fromJSON(object.buildkitVersion) : undefined,
-    };
-  },
-
-  toJSON(message: InfoResponse): unknown {
-    const obj: any = {};
-    if (message.buildkitVersion !== undefined) {
-      obj.buildkitVersion = BuildkitVersion.toJSON(message.buildkitVersion);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<InfoResponse>, I>>(base?: I): InfoResponse {
@@ -4294,36 +3511,6 @@ export const BuildHistoryRequest: MessageFns<BuildHistoryRequest> = {
     }
   },
 
-  fromJSON(object: any): BuildHistoryRequest {
-    return {
-      ActiveOnly: isSet(object.ActiveOnly) ? globalThis.Boolean(object.ActiveOnly) : false,
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      EarlyExit: isSet(object.EarlyExit) ? globalThis.Boolean(object.EarlyExit) : false,
-      Filter: globalThis.Array.isArray(object?.Filter) ? object.Filter.map((e: any) => globalThis.String(e)) : [],
-      Limit: isSet(object.Limit) ? globalThis.Number(object.Limit) : 0,
-    };
-  },
-
-  toJSON(message: BuildHistoryRequest): unknown {
-    const obj: any = {};
-    if (message.ActiveOnly !== false) {
-      obj.ActiveOnly = message.ActiveOnly;
-    }
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.EarlyExit !== false) {
-      obj.EarlyExit = message.EarlyExit;
-    }
-    if (message.Filter?.length) {
-      obj.Filter = message.Filter;
-    }
-    if (message.Limit !== 0) {
-      obj.Limit = Math.round(message.Limit);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildHistoryRequest>, I>>(base?: I): BuildHistoryRequest {
     return BuildHistoryRequest.fromPartial(base ?? ({} as any));
   },
@@ -4408,24 +3595,6 @@ export const BuildHistoryEvent: MessageFns<BuildHistoryEvent> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): BuildHistoryEvent {
-    return {
-      type: isSet(object.type) ? buildHistoryEventTypeFromJSON(object.type) : 0,
-      record: isSet(object.record) ? BuildHistoryRecord.fromJSON(object.record) : undefined,
-    };
-  },
-
-  toJSON(message: BuildHistoryEvent): unknown {
-    const obj: any = {};
-    if (message.type !== 0) {
-      obj.type = buildHistoryEventTypeToJSON(message.type);
-    }
-    if (message.record !== undefined) {
-      obj.record = BuildHistoryRecord.toJSON(message.record);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<BuildHistoryEvent>, I>>(base?: I): BuildHistoryEvent {
@@ -4730,127 +3899,6 @@ export const BuildHistoryRecord: MessageFns<BuildHistoryRecord> = {
     }
   },
 
-  fromJSON(object: any): BuildHistoryRecord {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      Frontend: isSet(object.Frontend) ? globalThis.String(object.Frontend) : "",
-      FrontendAttrs: isObject(object.FrontendAttrs)
-        ? (globalThis.Object.entries(object.FrontendAttrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Exporters: globalThis.Array.isArray(object?.Exporters)
-        ? object.Exporters.map((e: any) => Exporter.fromJSON(e))
-        : [],
-      error: isSet(object.error) ? Status.fromJSON(object.error) : undefined,
-      CreatedAt: isSet(object.CreatedAt) ? fromJsonTimestamp(object.CreatedAt) : undefined,
-      CompletedAt: isSet(object.CompletedAt) ? fromJsonTimestamp(object.CompletedAt) : undefined,
-      logs: isSet(object.logs) ? Descriptor.fromJSON(object.logs) : undefined,
-      ExporterResponse: isObject(object.ExporterResponse)
-        ? (globalThis.Object.entries(object.ExporterResponse) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Result: isSet(object.Result) ? BuildResultInfo.fromJSON(object.Result) : undefined,
-      Results: isObject(object.Results)
-        ? (globalThis.Object.entries(object.Results) as [string, any][]).reduce(
-          (acc: Map<string, BuildResultInfo>, [key, value]: [string, any]) => {
-            acc.set(key, BuildResultInfo.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Generation: isSet(object.Generation) ? globalThis.Number(object.Generation) : 0,
-      trace: isSet(object.trace) ? Descriptor.fromJSON(object.trace) : undefined,
-      pinned: isSet(object.pinned) ? globalThis.Boolean(object.pinned) : false,
-      numCachedSteps: isSet(object.numCachedSteps) ? globalThis.Number(object.numCachedSteps) : 0,
-      numTotalSteps: isSet(object.numTotalSteps) ? globalThis.Number(object.numTotalSteps) : 0,
-      numCompletedSteps: isSet(object.numCompletedSteps) ? globalThis.Number(object.numCompletedSteps) : 0,
-      externalError: isSet(object.externalError) ? Descriptor.fromJSON(object.externalError) : undefined,
-      numWarnings: isSet(object.numWarnings) ? globalThis.Number(object.numWarnings) : 0,
-    };
-  },
-
-  toJSON(message: BuildHistoryRecord): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.Frontend !== "") {
-      obj.Frontend = message.Frontend;
-    }
-    if (message.FrontendAttrs?.size) {
-      obj.FrontendAttrs = {};
-      message.FrontendAttrs.forEach((v, k) => {
-        obj.FrontendAttrs[k] = v;
-      });
-    }
-    if (message.Exporters?.length) {
-      obj.Exporters = message.Exporters.map((e) => Exporter.toJSON(e));
-    }
-    if (message.error !== undefined) {
-      obj.error = Status.toJSON(message.error);
-    }
-    if (message.CreatedAt !== undefined) {
-      obj.CreatedAt = fromTimestamp(message.CreatedAt).toISOString();
-    }
-    if (message.CompletedAt !== undefined) {
-      obj.CompletedAt = fromTimestamp(message.CompletedAt).toISOString();
-    }
-    if (message.logs !== undefined) {
-      obj.logs = Descriptor.toJSON(message.logs);
-    }
-    if (message.ExporterResponse?.size) {
-      obj.ExporterResponse = {};
-      message.ExporterResponse.forEach((v, k) => {
-        obj.ExporterResponse[k] = v;
-      });
-    }
-    if (message.Result !== undefined) {
-      obj.Result = BuildResultInfo.toJSON(message.Result);
-    }
-    if (message.Results?.size) {
-      obj.Results = {};
-      message.Results.forEach((v, k) => {
-        obj.Results[k] = BuildResultInfo.toJSON(v);
-      });
-    }
-    if (message.Generation !== 0) {
-      obj.Generation = Math.round(message.Generation);
-    }
-    if (message.trace !== undefined) {
-      obj.trace = Descriptor.toJSON(message.trace);
-    }
-    if (message.pinned !== false) {
-      obj.pinned = message.pinned;
-    }
-    if (message.numCachedSteps !== 0) {
-      obj.numCachedSteps = Math.round(message.numCachedSteps);
-    }
-    if (message.numTotalSteps !== 0) {
-      obj.numTotalSteps = Math.round(message.numTotalSteps);
-    }
-    if (message.numCompletedSteps !== 0) {
-      obj.numCompletedSteps = Math.round(message.numCompletedSteps);
-    }
-    if (message.externalError !== undefined) {
-      obj.externalError = Descriptor.toJSON(message.externalError);
-    }
-    if (message.numWarnings !== 0) {
-      obj.numWarnings = Math.round(message.numWarnings);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildHistoryRecord>, I>>(base?: I): BuildHistoryRecord {
     return BuildHistoryRecord.fromPartial(base ?? ({} as any));
   },
@@ -4989,24 +4037,6 @@ export const BuildHistoryRecord_FrontendAttrsEntry: MessageFns<BuildHistoryRecor
     }
   },
 
-  fromJSON(object: any): BuildHistoryRecord_FrontendAttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: BuildHistoryRecord_FrontendAttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildHistoryRecord_FrontendAttrsEntry>, I>>(
     base?: I,
   ): BuildHistoryRecord_FrontendAttrsEntry {
@@ -5094,24 +4124,6 @@ export const BuildHistoryRecord_ExporterResponseEntry: MessageFns<BuildHistoryRe
     }
   },
 
-  fromJSON(object: any): BuildHistoryRecord_ExporterResponseEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: BuildHistoryRecord_ExporterResponseEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildHistoryRecord_ExporterResponseEntry>, I>>(
     base?: I,
   ): BuildHistoryRecord_ExporterResponseEntry {
@@ -5197,24 +4209,6 @@ export const BuildHistoryRecord_ResultsEntry: MessageFns<BuildHistoryRecord_Resu
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): BuildHistoryRecord_ResultsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? BuildResultInfo.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: BuildHistoryRecord_ResultsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = BuildResultInfo.toJSON(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<BuildHistoryRecord_ResultsEntry>, I>>(base?: I): BuildHistoryRecord_ResultsEntry {
@@ -5326,32 +4320,6 @@ export const UpdateBuildHistoryRequest: MessageFns<UpdateBuildHistoryRequest> = 
     }
   },
 
-  fromJSON(object: any): UpdateBuildHistoryRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      Pinned: isSet(object.Pinned) ? globalThis.Boolean(object.Pinned) : false,
-      Delete: isSet(object.Delete) ? globalThis.Boolean(object.Delete) : false,
-      Finalize: isSet(object.Finalize) ? globalThis.Boolean(object.Finalize) : false,
-    };
-  },
-
-  toJSON(message: UpdateBuildHistoryRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.Pinned !== false) {
-      obj.Pinned = message.Pinned;
-    }
-    if (message.Delete !== false) {
-      obj.Delete = message.Delete;
-    }
-    if (message.Finalize !== false) {
-      obj.Finalize = message.Finalize;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<UpdateBuildHistoryRequest>, I>>(base?: I): UpdateBuildHistoryRequest {
     return UpdateBuildHistoryRequest.fromPartial(base ?? ({} as any));
   },
@@ -5413,15 +4381,6 @@ export const UpdateBuildHistoryResponse: MessageFns<UpdateBuildHistoryResponse> 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): UpdateBuildHistoryResponse {
-    return {};
-  },
-
-  toJSON(_: UpdateBuildHistoryResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UpdateBuildHistoryResponse>, I>>(base?: I): UpdateBuildHistoryResponse {
@@ -5533,47 +4492,6 @@ export const Descriptor: MessageFns<Descriptor> = {
     }
   },
 
-  fromJSON(object: any): Descriptor {
-    return {
-      mediaType: isSet(object.mediaType)
-        ? globalThis.String(object.mediaType)
-        : isSet(object.media_type)
-        ? globalThis.String(object.media_type)
-        : "",
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-      size: isSet(object.size) ? BigInt(object.size) : 0n,
-      annotations: isObject(object.annotations)
-        ? (globalThis.Object.entries(object.annotations) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Descriptor): unknown {
-    const obj: any = {};
-    if (message.mediaType !== "") {
-      obj.mediaType = message.mediaType;
-    }
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    if (message.size !== 0n) {
-      obj.size = message.size.toString();
-    }
-    if (message.annotations?.size) {
-      obj.annotations = {};
-      message.annotations.forEach((v, k) => {
-        obj.annotations[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Descriptor>, I>>(base?: I): Descriptor {
     return Descriptor.fromPartial(base ?? ({} as any));
   },
@@ -5665,24 +4583,6 @@ export const Descriptor_AnnotationsEntry: MessageFns<Descriptor_AnnotationsEntry
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Descriptor_AnnotationsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Descriptor_AnnotationsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Descriptor_AnnotationsEntry>, I>>(base?: I): Descriptor_AnnotationsEntry {
@@ -5782,41 +4682,6 @@ export const BuildResultInfo: MessageFns<BuildResultInfo> = {
     }
   },
 
-  fromJSON(object: any): BuildResultInfo {
-    return {
-      ResultDeprecated: isSet(object.ResultDeprecated) ? Descriptor.fromJSON(object.ResultDeprecated) : undefined,
-      Attestations: globalThis.Array.isArray(object?.Attestations)
-        ? object.Attestations.map((e: any) => Descriptor.fromJSON(e))
-        : [],
-      Results: isObject(object.Results)
-        ? (globalThis.Object.entries(object.Results) as [string, any][]).reduce(
-          (acc: Map<bigint, Descriptor>, [key, value]: [string, any]) => {
-            acc.set(BigInt(key), Descriptor.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: BuildResultInfo): unknown {
-    const obj: any = {};
-    if (message.ResultDeprecated !== undefined) {
-      obj.ResultDeprecated = Descriptor.toJSON(message.ResultDeprecated);
-    }
-    if (message.Attestations?.length) {
-      obj.Attestations = message.Attestations.map((e) => Descriptor.toJSON(e));
-    }
-    if (message.Results?.size) {
-      obj.Results = {};
-      message.Results.forEach((v, k) => {
-        obj.Results[k.toString()] = Descriptor.toJSON(v);
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildResultInfo>, I>>(base?: I): BuildResultInfo {
     return BuildResultInfo.fromPartial(base ?? ({} as any));
   },
@@ -5914,24 +4779,6 @@ export const BuildResultInfo_ResultsEntry: MessageFns<BuildResultInfo_ResultsEnt
     }
   },
 
-  fromJSON(object: any): BuildResultInfo_ResultsEntry {
-    return {
-      key: isSet(object.key) ? BigInt(object.key) : 0n,
-      value: isSet(object.value) ? Descriptor.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: BuildResultInfo_ResultsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== 0n) {
-      obj.key = message.key.toString();
-    }
-    if (message.value !== undefined) {
-      obj.value = Descriptor.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildResultInfo_ResultsEntry>, I>>(base?: I): BuildResultInfo_ResultsEntry {
     return BuildResultInfo_ResultsEntry.fromPartial(base ?? ({} as any));
   },
@@ -6018,35 +4865,6 @@ export const Exporter: MessageFns<Exporter> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Exporter {
-    return {
-      Type: isSet(object.Type) ? globalThis.String(object.Type) : "",
-      Attrs: isObject(object.Attrs)
-        ? (globalThis.Object.entries(object.Attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Exporter): unknown {
-    const obj: any = {};
-    if (message.Type !== "") {
-      obj.Type = message.Type;
-    }
-    if (message.Attrs?.size) {
-      obj.Attrs = {};
-      message.Attrs.forEach((v, k) => {
-        obj.Attrs[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Exporter>, I>>(base?: I): Exporter {
@@ -6140,24 +4958,6 @@ export const Exporter_AttrsEntry: MessageFns<Exporter_AttrsEntry> = {
     }
   },
 
-  fromJSON(object: any): Exporter_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Exporter_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Exporter_AttrsEntry>, I>>(base?: I): Exporter_AttrsEntry {
     return Exporter_AttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -6249,31 +5049,6 @@ export const ControlDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -6287,52 +5062,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function toTimestamp(date: Date): Timestamp {
-  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
-  const nanos = (date.getTime() % 1_000) * 1_000_000;
-  return { seconds, nanos };
-}
-
-function fromTimestamp(t: Timestamp): Date {
-  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
-  millis += (t.nanos || 0) / 1_000_000;
-  return new globalThis.Date(millis);
-}
-
-const timestampFractionRegex = /:\d{2}\.\d+/;
-
-function fromJsonTimestamp(o: any): Timestamp {
-  if (o instanceof globalThis.Date) {
-    return toTimestamp(o);
-  } else if (typeof o === "string") {
-    // Date only keeps milliseconds, and parses longer fractions in an engine-specific way,
-    // so parse the fractional seconds ourselves and give Date only the whole seconds
-    const fraction = timestampFractionRegex.exec(o);
-    if (fraction === null) {
-      return toTimestamp(new globalThis.Date(o));
-    }
-    const fractionNanos = Number(fraction[0].slice(4, 13).padEnd(9, "0"));
-    const wholeSeconds = new globalThis.Date(o.replace(fraction[0], fraction[0].slice(0, 3)));
-    const timestamp = toTimestamp(new globalThis.Date(wholeSeconds.getTime() + Math.trunc(fractionNanos / 1_000_000)));
-    return { ...timestamp, nanos: (timestamp.nanos ?? 0) + (fractionNanos % 1_000_000) };
-  } else {
-    return Timestamp.fromJSON(o);
-  }
-}
-
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

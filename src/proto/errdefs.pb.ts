@@ -146,18 +146,6 @@ export const Vertex: MessageFns<Vertex> = {
     }
   },
 
-  fromJSON(object: any): Vertex {
-    return { digest: isSet(object.digest) ? globalThis.String(object.digest) : "" };
-  },
-
-  toJSON(message: Vertex): unknown {
-    const obj: any = {};
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Vertex>, I>>(base?: I): Vertex {
     return Vertex.fromPartial(base ?? ({} as any));
   },
@@ -238,24 +226,6 @@ export const Source: MessageFns<Source> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Source {
-    return {
-      info: isSet(object.info) ? SourceInfo.fromJSON(object.info) : undefined,
-      ranges: globalThis.Array.isArray(object?.ranges) ? object.ranges.map((e: any) => Range.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: Source): unknown {
-    const obj: any = {};
-    if (message.info !== undefined) {
-      obj.info = SourceInfo.toJSON(message.info);
-    }
-    if (message.ranges?.length) {
-      obj.ranges = message.ranges.map((e) => Range.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Source>, I>>(base?: I): Source {
@@ -343,24 +313,6 @@ export const Frontend: MessageFns<Frontend> = {
     }
   },
 
-  fromJSON(object: any): Frontend {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      source: isSet(object.source) ? globalThis.String(object.source) : "",
-    };
-  },
-
-  toJSON(message: Frontend): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.source !== "") {
-      obj.source = message.source;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Frontend>, I>>(base?: I): Frontend {
     return Frontend.fromPartial(base ?? ({} as any));
   },
@@ -431,18 +383,6 @@ export const FrontendCap: MessageFns<FrontendCap> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FrontendCap {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
-  },
-
-  toJSON(message: FrontendCap): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FrontendCap>, I>>(base?: I): FrontendCap {
@@ -530,24 +470,6 @@ export const CompatibilityFeature: MessageFns<CompatibilityFeature> = {
     }
   },
 
-  fromJSON(object: any): CompatibilityFeature {
-    return {
-      version: isSet(object.version) ? BigInt(object.version) : 0n,
-      feature: isSet(object.feature) ? globalThis.String(object.feature) : "",
-    };
-  },
-
-  toJSON(message: CompatibilityFeature): unknown {
-    const obj: any = {};
-    if (message.version !== 0n) {
-      obj.version = message.version.toString();
-    }
-    if (message.feature !== "") {
-      obj.feature = message.feature;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CompatibilityFeature>, I>>(base?: I): CompatibilityFeature {
     return CompatibilityFeature.fromPartial(base ?? ({} as any));
   },
@@ -618,18 +540,6 @@ export const Subrequest: MessageFns<Subrequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Subrequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
-  },
-
-  toJSON(message: Subrequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Subrequest>, I>>(base?: I): Subrequest {
@@ -763,53 +673,6 @@ export const Solve: MessageFns<Solve> = {
     }
   },
 
-  fromJSON(object: any): Solve {
-    return {
-      inputIDs: globalThis.Array.isArray(object?.inputIDs) ? object.inputIDs.map((e: any) => globalThis.String(e)) : [],
-      mountIDs: globalThis.Array.isArray(object?.mountIDs) ? object.mountIDs.map((e: any) => globalThis.String(e)) : [],
-      op: isSet(object.op) ? Op.fromJSON(object.op) : undefined,
-      subject: isSet(object.file)
-        ? { $case: "file", value: FileAction.fromJSON(object.file) }
-        : isSet(object.cache)
-        ? { $case: "cache", value: ContentCache.fromJSON(object.cache) }
-        : undefined,
-      description: isObject(object.description)
-        ? (globalThis.Object.entries(object.description) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Solve): unknown {
-    const obj: any = {};
-    if (message.inputIDs?.length) {
-      obj.inputIDs = message.inputIDs;
-    }
-    if (message.mountIDs?.length) {
-      obj.mountIDs = message.mountIDs;
-    }
-    if (message.op !== undefined) {
-      obj.op = Op.toJSON(message.op);
-    }
-    if (message.subject?.$case === "file") {
-      obj.file = FileAction.toJSON(message.subject.value);
-    } else if (message.subject?.$case === "cache") {
-      obj.cache = ContentCache.toJSON(message.subject.value);
-    }
-    if (message.description?.size) {
-      obj.description = {};
-      message.description.forEach((v, k) => {
-        obj.description[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Solve>, I>>(base?: I): Solve {
     return Solve.fromPartial(base ?? ({} as any));
   },
@@ -917,24 +780,6 @@ export const Solve_DescriptionEntry: MessageFns<Solve_DescriptionEntry> = {
     }
   },
 
-  fromJSON(object: any): Solve_DescriptionEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Solve_DescriptionEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Solve_DescriptionEntry>, I>>(base?: I): Solve_DescriptionEntry {
     return Solve_DescriptionEntry.fromPartial(base ?? ({} as any));
   },
@@ -1008,18 +853,6 @@ export const FileAction: MessageFns<FileAction> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FileAction {
-    return { index: isSet(object.index) ? BigInt(object.index) : 0n };
-  },
-
-  toJSON(message: FileAction): unknown {
-    const obj: any = {};
-    if (message.index !== 0n) {
-      obj.index = message.index.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FileAction>, I>>(base?: I): FileAction {
@@ -1096,18 +929,6 @@ export const ContentCache: MessageFns<ContentCache> = {
     }
   },
 
-  fromJSON(object: any): ContentCache {
-    return { index: isSet(object.index) ? BigInt(object.index) : 0n };
-  },
-
-  toJSON(message: ContentCache): unknown {
-    const obj: any = {};
-    if (message.index !== 0n) {
-      obj.index = message.index.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ContentCache>, I>>(base?: I): ContentCache {
     return ContentCache.fromPartial(base ?? ({} as any));
   },
@@ -1177,22 +998,6 @@ export const ProvenanceMaterialsIncomplete: MessageFns<ProvenanceMaterialsIncomp
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ProvenanceMaterialsIncomplete {
-    return {
-      incomplete: globalThis.Array.isArray(object?.incomplete)
-        ? object.incomplete.map((e: any) => ProvenanceMaterialIncomplete.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ProvenanceMaterialsIncomplete): unknown {
-    const obj: any = {};
-    if (message.incomplete?.length) {
-      obj.incomplete = message.incomplete.map((e) => ProvenanceMaterialIncomplete.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ProvenanceMaterialsIncomplete>, I>>(base?: I): ProvenanceMaterialsIncomplete {
@@ -1323,44 +1128,6 @@ export const ProvenanceMaterialIncomplete: MessageFns<ProvenanceMaterialIncomple
     }
   },
 
-  fromJSON(object: any): ProvenanceMaterialIncomplete {
-    return {
-      op: isSet(object.op) ? globalThis.String(object.op) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      method: isSet(object.method) ? globalThis.String(object.method) : "",
-      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
-      finalUri: isSet(object.finalUri)
-        ? globalThis.String(object.finalUri)
-        : isSet(object.final_uri)
-        ? globalThis.String(object.final_uri)
-        : "",
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-    };
-  },
-
-  toJSON(message: ProvenanceMaterialIncomplete): unknown {
-    const obj: any = {};
-    if (message.op !== "") {
-      obj.op = message.op;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.method !== "") {
-      obj.method = message.method;
-    }
-    if (message.uri !== "") {
-      obj.uri = message.uri;
-    }
-    if (message.finalUri !== "") {
-      obj.finalUri = message.finalUri;
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ProvenanceMaterialIncomplete>, I>>(base?: I): ProvenanceMaterialIncomplete {
     return ProvenanceMaterialIncomplete.fromPartial(base ?? ({} as any));
   },
@@ -1389,19 +1156,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

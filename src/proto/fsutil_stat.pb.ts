@@ -218,67 +218,6 @@ export const Stat: MessageFns<Stat> = {
     }
   },
 
-  fromJSON(object: any): Stat {
-    return {
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
-      size: isSet(object.size) ? BigInt(object.size) : 0n,
-      modTime: isSet(object.modTime) ? BigInt(object.modTime) : 0n,
-      linkname: isSet(object.linkname) ? globalThis.String(object.linkname) : "",
-      devmajor: isSet(object.devmajor) ? BigInt(object.devmajor) : 0n,
-      devminor: isSet(object.devminor) ? BigInt(object.devminor) : 0n,
-      xattrs: isObject(object.xattrs)
-        ? (globalThis.Object.entries(object.xattrs) as [string, any][]).reduce(
-          (acc: Map<string, Uint8Array>, [key, value]: [string, any]) => {
-            acc.set(key, bytesFromBase64(value as string));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Stat): unknown {
-    const obj: any = {};
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.gid !== 0) {
-      obj.gid = Math.round(message.gid);
-    }
-    if (message.size !== 0n) {
-      obj.size = message.size.toString();
-    }
-    if (message.modTime !== 0n) {
-      obj.modTime = message.modTime.toString();
-    }
-    if (message.linkname !== "") {
-      obj.linkname = message.linkname;
-    }
-    if (message.devmajor !== 0n) {
-      obj.devmajor = message.devmajor.toString();
-    }
-    if (message.devminor !== 0n) {
-      obj.devminor = message.devminor.toString();
-    }
-    if (message.xattrs?.size) {
-      obj.xattrs = {};
-      message.xattrs.forEach((v, k) => {
-        obj.xattrs[k] = base64FromBytes(v);
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Stat>, I>>(base?: I): Stat {
     return Stat.fromPartial(base ?? ({} as any));
   },
@@ -378,24 +317,6 @@ export const Stat_XattrsEntry: MessageFns<Stat_XattrsEntry> = {
     }
   },
 
-  fromJSON(object: any): Stat_XattrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: Stat_XattrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value.length !== 0) {
-      obj.value = base64FromBytes(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Stat_XattrsEntry>, I>>(base?: I): Stat_XattrsEntry {
     return Stat_XattrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -406,31 +327,6 @@ export const Stat_XattrsEntry: MessageFns<Stat_XattrsEntry> = {
     return message;
   },
 };
-
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
@@ -445,19 +341,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -40,48 +40,6 @@ export namespace Packet_PacketType {
   export type UNRECOGNIZED = typeof Packet_PacketType.UNRECOGNIZED;
 }
 
-export function packet_PacketTypeFromJSON(object: any): Packet_PacketType {
-  switch (object) {
-    case 0:
-    case "PACKET_STAT":
-      return Packet_PacketType.PACKET_STAT;
-    case 1:
-    case "PACKET_REQ":
-      return Packet_PacketType.PACKET_REQ;
-    case 2:
-    case "PACKET_DATA":
-      return Packet_PacketType.PACKET_DATA;
-    case 3:
-    case "PACKET_FIN":
-      return Packet_PacketType.PACKET_FIN;
-    case 4:
-    case "PACKET_ERR":
-      return Packet_PacketType.PACKET_ERR;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Packet_PacketType.UNRECOGNIZED;
-  }
-}
-
-export function packet_PacketTypeToJSON(object: Packet_PacketType): string {
-  switch (object) {
-    case Packet_PacketType.PACKET_STAT:
-      return "PACKET_STAT";
-    case Packet_PacketType.PACKET_REQ:
-      return "PACKET_REQ";
-    case Packet_PacketType.PACKET_DATA:
-      return "PACKET_DATA";
-    case Packet_PacketType.PACKET_FIN:
-      return "PACKET_FIN";
-    case Packet_PacketType.PACKET_ERR:
-      return "PACKET_ERR";
-    case Packet_PacketType.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 function createBasePacket(): Packet {
   return { type: 0, stat: undefined, ID: 0, data: new Uint8Array(0), _unknownFields: {} };
 }
@@ -176,32 +134,6 @@ export const Packet: MessageFns<Packet> = {
     }
   },
 
-  fromJSON(object: any): Packet {
-    return {
-      type: isSet(object.type) ? packet_PacketTypeFromJSON(object.type) : 0,
-      stat: isSet(object.stat) ? Stat.fromJSON(object.stat) : undefined,
-      ID: isSet(object.ID) ? globalThis.Number(object.ID) : 0,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: Packet): unknown {
-    const obj: any = {};
-    if (message.type !== 0) {
-      obj.type = packet_PacketTypeToJSON(message.type);
-    }
-    if (message.stat !== undefined) {
-      obj.stat = Stat.toJSON(message.stat);
-    }
-    if (message.ID !== 0) {
-      obj.ID = Math.round(message.ID);
-    }
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Packet>, I>>(base?: I): Packet {
     return Packet.fromPartial(base ?? ({} as any));
   },
@@ -214,31 +146,6 @@ export const Packet: MessageFns<Packet> = {
     return message;
   },
 };
-
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
@@ -253,15 +160,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -15,14 +15,10 @@ import {
   Meta,
   Mount,
   NetMode,
-  netModeFromJSON,
-  netModeToJSON,
   Platform,
   Range,
   SecretEnv,
   SecurityMode,
-  securityModeFromJSON,
-  securityModeToJSON,
   SourceInfo,
   SourceOp,
   WorkerConstraints,
@@ -45,33 +41,6 @@ export namespace AttestationKind {
   export type UNRECOGNIZED = typeof AttestationKind.UNRECOGNIZED;
 }
 
-export function attestationKindFromJSON(object: any): AttestationKind {
-  switch (object) {
-    case 0:
-    case "InToto":
-      return AttestationKind.InToto;
-    case 1:
-    case "Bundle":
-      return AttestationKind.Bundle;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return AttestationKind.UNRECOGNIZED;
-  }
-}
-
-export function attestationKindToJSON(object: AttestationKind): string {
-  switch (object) {
-    case AttestationKind.InToto:
-      return "InToto";
-    case AttestationKind.Bundle:
-      return "Bundle";
-    case AttestationKind.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export const InTotoSubjectKind = { Self: 0, Raw: 1, UNRECOGNIZED: -1 } as const;
 
 export type InTotoSubjectKind = typeof InTotoSubjectKind[keyof typeof InTotoSubjectKind];
@@ -80,33 +49,6 @@ export namespace InTotoSubjectKind {
   export type Self = typeof InTotoSubjectKind.Self;
   export type Raw = typeof InTotoSubjectKind.Raw;
   export type UNRECOGNIZED = typeof InTotoSubjectKind.UNRECOGNIZED;
-}
-
-export function inTotoSubjectKindFromJSON(object: any): InTotoSubjectKind {
-  switch (object) {
-    case 0:
-    case "Self":
-      return InTotoSubjectKind.Self;
-    case 1:
-    case "Raw":
-      return InTotoSubjectKind.Raw;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return InTotoSubjectKind.UNRECOGNIZED;
-  }
-}
-
-export function inTotoSubjectKindToJSON(object: InTotoSubjectKind): string {
-  switch (object) {
-    case InTotoSubjectKind.Self:
-      return "Self";
-    case InTotoSubjectKind.Raw:
-      return "Raw";
-    case InTotoSubjectKind.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export interface Result {
@@ -330,38 +272,6 @@ export namespace ChecksumRequest_ChecksumAlgo {
   export type CHECKSUM_ALGO_SHA384 = typeof ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA384;
   export type CHECKSUM_ALGO_SHA512 = typeof ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA512;
   export type UNRECOGNIZED = typeof ChecksumRequest_ChecksumAlgo.UNRECOGNIZED;
-}
-
-export function checksumRequest_ChecksumAlgoFromJSON(object: any): ChecksumRequest_ChecksumAlgo {
-  switch (object) {
-    case 0:
-    case "CHECKSUM_ALGO_SHA256":
-      return ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA256;
-    case 1:
-    case "CHECKSUM_ALGO_SHA384":
-      return ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA384;
-    case 2:
-    case "CHECKSUM_ALGO_SHA512":
-      return ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA512;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return ChecksumRequest_ChecksumAlgo.UNRECOGNIZED;
-  }
-}
-
-export function checksumRequest_ChecksumAlgoToJSON(object: ChecksumRequest_ChecksumAlgo): string {
-  switch (object) {
-    case ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA256:
-      return "CHECKSUM_ALGO_SHA256";
-    case ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA384:
-      return "CHECKSUM_ALGO_SHA384";
-    case ChecksumRequest_ChecksumAlgo.CHECKSUM_ALGO_SHA512:
-      return "CHECKSUM_ALGO_SHA512";
-    case ChecksumRequest_ChecksumAlgo.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export interface ChecksumResponse {
@@ -718,64 +628,6 @@ export const Result: MessageFns<Result> = {
     }
   },
 
-  fromJSON(object: any): Result {
-    return {
-      result: isSet(object.refDeprecated)
-        ? { $case: "refDeprecated", value: globalThis.String(object.refDeprecated) }
-        : isSet(object.refsDeprecated)
-        ? { $case: "refsDeprecated", value: RefMapDeprecated.fromJSON(object.refsDeprecated) }
-        : isSet(object.ref)
-        ? { $case: "ref", value: Ref.fromJSON(object.ref) }
-        : isSet(object.refs)
-        ? { $case: "refs", value: RefMap.fromJSON(object.refs) }
-        : undefined,
-      metadata: isObject(object.metadata)
-        ? (globalThis.Object.entries(object.metadata) as [string, any][]).reduce(
-          (acc: Map<string, Uint8Array>, [key, value]: [string, any]) => {
-            acc.set(key, bytesFromBase64(value as string));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      attestations: isObject(object.attestations)
-        ? (globalThis.Object.entries(object.attestations) as [string, any][]).reduce(
-          (acc: Map<string, Attestations>, [key, value]: [string, any]) => {
-            acc.set(key, Attestations.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Result): unknown {
-    const obj: any = {};
-    if (message.result?.$case === "refDeprecated") {
-      obj.refDeprecated = message.result.value;
-    } else if (message.result?.$case === "refsDeprecated") {
-      obj.refsDeprecated = RefMapDeprecated.toJSON(message.result.value);
-    } else if (message.result?.$case === "ref") {
-      obj.ref = Ref.toJSON(message.result.value);
-    } else if (message.result?.$case === "refs") {
-      obj.refs = RefMap.toJSON(message.result.value);
-    }
-    if (message.metadata?.size) {
-      obj.metadata = {};
-      message.metadata.forEach((v, k) => {
-        obj.metadata[k] = base64FromBytes(v);
-      });
-    }
-    if (message.attestations?.size) {
-      obj.attestations = {};
-      message.attestations.forEach((v, k) => {
-        obj.attestations[k] = Attestations.toJSON(v);
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Result>, I>>(base?: I): Result {
     return Result.fromPartial(base ?? ({} as any));
   },
@@ -901,24 +753,6 @@ export const Result_MetadataEntry: MessageFns<Result_MetadataEntry> = {
     }
   },
 
-  fromJSON(object: any): Result_MetadataEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: Result_MetadataEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value.length !== 0) {
-      obj.value = base64FromBytes(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Result_MetadataEntry>, I>>(base?: I): Result_MetadataEntry {
     return Result_MetadataEntry.fromPartial(base ?? ({} as any));
   },
@@ -1002,24 +836,6 @@ export const Result_AttestationsEntry: MessageFns<Result_AttestationsEntry> = {
     }
   },
 
-  fromJSON(object: any): Result_AttestationsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Attestations.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: Result_AttestationsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Attestations.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Result_AttestationsEntry>, I>>(base?: I): Result_AttestationsEntry {
     return Result_AttestationsEntry.fromPartial(base ?? ({} as any));
   },
@@ -1095,31 +911,6 @@ export const RefMapDeprecated: MessageFns<RefMapDeprecated> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): RefMapDeprecated {
-    return {
-      refs: isObject(object.refs)
-        ? (globalThis.Object.entries(object.refs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: RefMapDeprecated): unknown {
-    const obj: any = {};
-    if (message.refs?.size) {
-      obj.refs = {};
-      message.refs.forEach((v, k) => {
-        obj.refs[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<RefMapDeprecated>, I>>(base?: I): RefMapDeprecated {
@@ -1212,24 +1003,6 @@ export const RefMapDeprecated_RefsEntry: MessageFns<RefMapDeprecated_RefsEntry> 
     }
   },
 
-  fromJSON(object: any): RefMapDeprecated_RefsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: RefMapDeprecated_RefsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<RefMapDeprecated_RefsEntry>, I>>(base?: I): RefMapDeprecated_RefsEntry {
     return RefMapDeprecated_RefsEntry.fromPartial(base ?? ({} as any));
   },
@@ -1313,24 +1086,6 @@ export const Ref: MessageFns<Ref> = {
     }
   },
 
-  fromJSON(object: any): Ref {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      def: isSet(object.def) ? Definition.fromJSON(object.def) : undefined,
-    };
-  },
-
-  toJSON(message: Ref): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.def !== undefined) {
-      obj.def = Definition.toJSON(message.def);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Ref>, I>>(base?: I): Ref {
     return Ref.fromPartial(base ?? ({} as any));
   },
@@ -1404,31 +1159,6 @@ export const RefMap: MessageFns<RefMap> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): RefMap {
-    return {
-      refs: isObject(object.refs)
-        ? (globalThis.Object.entries(object.refs) as [string, any][]).reduce(
-          (acc: Map<string, Ref>, [key, value]: [string, any]) => {
-            acc.set(key, Ref.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: RefMap): unknown {
-    const obj: any = {};
-    if (message.refs?.size) {
-      obj.refs = {};
-      message.refs.forEach((v, k) => {
-        obj.refs[k] = Ref.toJSON(v);
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<RefMap>, I>>(base?: I): RefMap {
@@ -1521,24 +1251,6 @@ export const RefMap_RefsEntry: MessageFns<RefMap_RefsEntry> = {
     }
   },
 
-  fromJSON(object: any): RefMap_RefsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Ref.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: RefMap_RefsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Ref.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<RefMap_RefsEntry>, I>>(base?: I): RefMap_RefsEntry {
     return RefMap_RefsEntry.fromPartial(base ?? ({} as any));
   },
@@ -1609,22 +1321,6 @@ export const Attestations: MessageFns<Attestations> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Attestations {
-    return {
-      attestation: globalThis.Array.isArray(object?.attestation)
-        ? object.attestation.map((e: any) => Attestation.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Attestations): unknown {
-    const obj: any = {};
-    if (message.attestation?.length) {
-      obj.attestation = message.attestation.map((e) => Attestation.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Attestations>, I>>(base?: I): Attestations {
@@ -1764,53 +1460,6 @@ export const Attestation: MessageFns<Attestation> = {
     }
   },
 
-  fromJSON(object: any): Attestation {
-    return {
-      kind: isSet(object.kind) ? attestationKindFromJSON(object.kind) : 0,
-      metadata: isObject(object.metadata)
-        ? (globalThis.Object.entries(object.metadata) as [string, any][]).reduce(
-          (acc: Map<string, Uint8Array>, [key, value]: [string, any]) => {
-            acc.set(key, bytesFromBase64(value as string));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      ref: isSet(object.ref) ? Ref.fromJSON(object.ref) : undefined,
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      inTotoPredicateType: isSet(object.inTotoPredicateType) ? globalThis.String(object.inTotoPredicateType) : "",
-      inTotoSubjects: globalThis.Array.isArray(object?.inTotoSubjects)
-        ? object.inTotoSubjects.map((e: any) => InTotoSubject.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Attestation): unknown {
-    const obj: any = {};
-    if (message.kind !== 0) {
-      obj.kind = attestationKindToJSON(message.kind);
-    }
-    if (message.metadata?.size) {
-      obj.metadata = {};
-      message.metadata.forEach((v, k) => {
-        obj.metadata[k] = base64FromBytes(v);
-      });
-    }
-    if (message.ref !== undefined) {
-      obj.ref = Ref.toJSON(message.ref);
-    }
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.inTotoPredicateType !== "") {
-      obj.inTotoPredicateType = message.inTotoPredicateType;
-    }
-    if (message.inTotoSubjects?.length) {
-      obj.inTotoSubjects = message.inTotoSubjects.map((e) => InTotoSubject.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Attestation>, I>>(base?: I): Attestation {
     return Attestation.fromPartial(base ?? ({} as any));
   },
@@ -1904,24 +1553,6 @@ export const Attestation_MetadataEntry: MessageFns<Attestation_MetadataEntry> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Attestation_MetadataEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: Attestation_MetadataEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value.length !== 0) {
-      obj.value = base64FromBytes(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Attestation_MetadataEntry>, I>>(base?: I): Attestation_MetadataEntry {
@@ -2018,28 +1649,6 @@ export const InTotoSubject: MessageFns<InTotoSubject> = {
     }
   },
 
-  fromJSON(object: any): InTotoSubject {
-    return {
-      kind: isSet(object.kind) ? inTotoSubjectKindFromJSON(object.kind) : 0,
-      digest: globalThis.Array.isArray(object?.digest) ? object.digest.map((e: any) => globalThis.String(e)) : [],
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-    };
-  },
-
-  toJSON(message: InTotoSubject): unknown {
-    const obj: any = {};
-    if (message.kind !== 0) {
-      obj.kind = inTotoSubjectKindToJSON(message.kind);
-    }
-    if (message.digest?.length) {
-      obj.digest = message.digest;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<InTotoSubject>, I>>(base?: I): InTotoSubject {
     return InTotoSubject.fromPartial(base ?? ({} as any));
   },
@@ -2124,24 +1733,6 @@ export const ReturnRequest: MessageFns<ReturnRequest> = {
     }
   },
 
-  fromJSON(object: any): ReturnRequest {
-    return {
-      result: isSet(object.result) ? Result.fromJSON(object.result) : undefined,
-      error: isSet(object.error) ? Status.fromJSON(object.error) : undefined,
-    };
-  },
-
-  toJSON(message: ReturnRequest): unknown {
-    const obj: any = {};
-    if (message.result !== undefined) {
-      obj.result = Result.toJSON(message.result);
-    }
-    if (message.error !== undefined) {
-      obj.error = Status.toJSON(message.error);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ReturnRequest>, I>>(base?: I): ReturnRequest {
     return ReturnRequest.fromPartial(base ?? ({} as any));
   },
@@ -2207,15 +1798,6 @@ export const ReturnResponse: MessageFns<ReturnResponse> = {
     }
   },
 
-  fromJSON(_: any): ReturnResponse {
-    return {};
-  },
-
-  toJSON(_: ReturnResponse): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ReturnResponse>, I>>(base?: I): ReturnResponse {
     return ReturnResponse.fromPartial(base ?? ({} as any));
   },
@@ -2273,15 +1855,6 @@ export const InputsRequest: MessageFns<InputsRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): InputsRequest {
-    return {};
-  },
-
-  toJSON(_: InputsRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<InputsRequest>, I>>(base?: I): InputsRequest {
@@ -2355,31 +1928,6 @@ export const InputsResponse: MessageFns<InputsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): InputsResponse {
-    return {
-      Definitions: isObject(object.Definitions)
-        ? (globalThis.Object.entries(object.Definitions) as [string, any][]).reduce(
-          (acc: Map<string, Definition>, [key, value]: [string, any]) => {
-            acc.set(key, Definition.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: InputsResponse): unknown {
-    const obj: any = {};
-    if (message.Definitions?.size) {
-      obj.Definitions = {};
-      message.Definitions.forEach((v, k) => {
-        obj.Definitions[k] = Definition.toJSON(v);
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<InputsResponse>, I>>(base?: I): InputsResponse {
@@ -2470,24 +2018,6 @@ export const InputsResponse_DefinitionsEntry: MessageFns<InputsResponse_Definiti
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): InputsResponse_DefinitionsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Definition.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: InputsResponse_DefinitionsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Definition.toJSON(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<InputsResponse_DefinitionsEntry>, I>>(base?: I): InputsResponse_DefinitionsEntry {
@@ -2653,50 +2183,6 @@ export const ResolveImageConfigRequest: MessageFns<ResolveImageConfigRequest> = 
     }
   },
 
-  fromJSON(object: any): ResolveImageConfigRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      Platform: isSet(object.Platform) ? Platform.fromJSON(object.Platform) : undefined,
-      ResolveMode: isSet(object.ResolveMode) ? globalThis.String(object.ResolveMode) : "",
-      LogName: isSet(object.LogName) ? globalThis.String(object.LogName) : "",
-      ResolverType: isSet(object.ResolverType) ? globalThis.Number(object.ResolverType) : 0,
-      SessionID: isSet(object.SessionID) ? globalThis.String(object.SessionID) : "",
-      StoreID: isSet(object.StoreID) ? globalThis.String(object.StoreID) : "",
-      SourcePolicies: globalThis.Array.isArray(object?.SourcePolicies)
-        ? object.SourcePolicies.map((e: any) => Policy.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ResolveImageConfigRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.Platform !== undefined) {
-      obj.Platform = Platform.toJSON(message.Platform);
-    }
-    if (message.ResolveMode !== "") {
-      obj.ResolveMode = message.ResolveMode;
-    }
-    if (message.LogName !== "") {
-      obj.LogName = message.LogName;
-    }
-    if (message.ResolverType !== 0) {
-      obj.ResolverType = Math.round(message.ResolverType);
-    }
-    if (message.SessionID !== "") {
-      obj.SessionID = message.SessionID;
-    }
-    if (message.StoreID !== "") {
-      obj.StoreID = message.StoreID;
-    }
-    if (message.SourcePolicies?.length) {
-      obj.SourcePolicies = message.SourcePolicies.map((e) => Policy.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveImageConfigRequest>, I>>(base?: I): ResolveImageConfigRequest {
     return ResolveImageConfigRequest.fromPartial(base ?? ({} as any));
   },
@@ -2797,28 +2283,6 @@ export const ResolveImageConfigResponse: MessageFns<ResolveImageConfigResponse> 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ResolveImageConfigResponse {
-    return {
-      Digest: isSet(object.Digest) ? globalThis.String(object.Digest) : "",
-      Config: isSet(object.Config) ? bytesFromBase64(object.Config) : new Uint8Array(0),
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-    };
-  },
-
-  toJSON(message: ResolveImageConfigResponse): unknown {
-    const obj: any = {};
-    if (message.Digest !== "") {
-      obj.Digest = message.Digest;
-    }
-    if (message.Config.length !== 0) {
-      obj.Config = base64FromBytes(message.Config);
-    }
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ResolveImageConfigResponse>, I>>(base?: I): ResolveImageConfigResponse {
@@ -2981,50 +2445,6 @@ export const ResolveSourceMetaRequest: MessageFns<ResolveSourceMetaRequest> = {
     }
   },
 
-  fromJSON(object: any): ResolveSourceMetaRequest {
-    return {
-      Source: isSet(object.Source) ? SourceOp.fromJSON(object.Source) : undefined,
-      Platform: isSet(object.Platform) ? Platform.fromJSON(object.Platform) : undefined,
-      LogName: isSet(object.LogName) ? globalThis.String(object.LogName) : "",
-      ResolveMode: isSet(object.ResolveMode) ? globalThis.String(object.ResolveMode) : "",
-      Git: isSet(object.Git) ? ResolveSourceGitRequest.fromJSON(object.Git) : undefined,
-      Image: isSet(object.Image) ? ResolveSourceImageRequest.fromJSON(object.Image) : undefined,
-      HTTP: isSet(object.HTTP) ? ResolveSourceHTTPRequest.fromJSON(object.HTTP) : undefined,
-      SourcePolicies: globalThis.Array.isArray(object?.SourcePolicies)
-        ? object.SourcePolicies.map((e: any) => Policy.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ResolveSourceMetaRequest): unknown {
-    const obj: any = {};
-    if (message.Source !== undefined) {
-      obj.Source = SourceOp.toJSON(message.Source);
-    }
-    if (message.Platform !== undefined) {
-      obj.Platform = Platform.toJSON(message.Platform);
-    }
-    if (message.LogName !== "") {
-      obj.LogName = message.LogName;
-    }
-    if (message.ResolveMode !== "") {
-      obj.ResolveMode = message.ResolveMode;
-    }
-    if (message.Git !== undefined) {
-      obj.Git = ResolveSourceGitRequest.toJSON(message.Git);
-    }
-    if (message.Image !== undefined) {
-      obj.Image = ResolveSourceImageRequest.toJSON(message.Image);
-    }
-    if (message.HTTP !== undefined) {
-      obj.HTTP = ResolveSourceHTTPRequest.toJSON(message.HTTP);
-    }
-    if (message.SourcePolicies?.length) {
-      obj.SourcePolicies = message.SourcePolicies.map((e) => Policy.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveSourceMetaRequest>, I>>(base?: I): ResolveSourceMetaRequest {
     return ResolveSourceMetaRequest.fromPartial(base ?? ({} as any));
   },
@@ -3146,32 +2566,6 @@ export const ResolveSourceMetaResponse: MessageFns<ResolveSourceMetaResponse> = 
     }
   },
 
-  fromJSON(object: any): ResolveSourceMetaResponse {
-    return {
-      Source: isSet(object.Source) ? SourceOp.fromJSON(object.Source) : undefined,
-      Image: isSet(object.Image) ? ResolveSourceImageResponse.fromJSON(object.Image) : undefined,
-      Git: isSet(object.Git) ? ResolveSourceGitResponse.fromJSON(object.Git) : undefined,
-      HTTP: isSet(object.HTTP) ? ResolveSourceHTTPResponse.fromJSON(object.HTTP) : undefined,
-    };
-  },
-
-  toJSON(message: ResolveSourceMetaResponse): unknown {
-    const obj: any = {};
-    if (message.Source !== undefined) {
-      obj.Source = SourceOp.toJSON(message.Source);
-    }
-    if (message.Image !== undefined) {
-      obj.Image = ResolveSourceImageResponse.toJSON(message.Image);
-    }
-    if (message.Git !== undefined) {
-      obj.Git = ResolveSourceGitResponse.toJSON(message.Git);
-    }
-    if (message.HTTP !== undefined) {
-      obj.HTTP = ResolveSourceHTTPResponse.toJSON(message.HTTP);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveSourceMetaResponse>, I>>(base?: I): ResolveSourceMetaResponse {
     return ResolveSourceMetaResponse.fromPartial(base ?? ({} as any));
   },
@@ -3274,30 +2668,6 @@ export const ResolveSourceImageRequest: MessageFns<ResolveSourceImageRequest> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ResolveSourceImageRequest {
-    return {
-      NoConfig: isSet(object.NoConfig) ? globalThis.Boolean(object.NoConfig) : false,
-      AttestationChain: isSet(object.AttestationChain) ? globalThis.Boolean(object.AttestationChain) : false,
-      ResolveAttestations: globalThis.Array.isArray(object?.ResolveAttestations)
-        ? object.ResolveAttestations.map((e: any) => globalThis.String(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ResolveSourceImageRequest): unknown {
-    const obj: any = {};
-    if (message.NoConfig !== false) {
-      obj.NoConfig = message.NoConfig;
-    }
-    if (message.AttestationChain !== false) {
-      obj.AttestationChain = message.AttestationChain;
-    }
-    if (message.ResolveAttestations?.length) {
-      obj.ResolveAttestations = message.ResolveAttestations;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ResolveSourceImageRequest>, I>>(base?: I): ResolveSourceImageRequest {
@@ -3427,49 +2797,6 @@ export const AttestationChain: MessageFns<AttestationChain> = {
     }
   },
 
-  fromJSON(object: any): AttestationChain {
-    return {
-      Root: isSet(object.Root) ? globalThis.String(object.Root) : "",
-      ImageManifest: isSet(object.ImageManifest) ? globalThis.String(object.ImageManifest) : "",
-      AttestationManifest: isSet(object.AttestationManifest) ? globalThis.String(object.AttestationManifest) : "",
-      SignatureManifests: globalThis.Array.isArray(object?.SignatureManifests)
-        ? object.SignatureManifests.map((e: any) => globalThis.String(e))
-        : [],
-      Blobs: isObject(object.Blobs)
-        ? (globalThis.Object.entries(object.Blobs) as [string, any][]).reduce(
-          (acc: Map<string, Blob>, [key, value]: [string, any]) => {
-            acc.set(key, Blob.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: AttestationChain): unknown {
-    const obj: any = {};
-    if (message.Root !== "") {
-      obj.Root = message.Root;
-    }
-    if (message.ImageManifest !== "") {
-      obj.ImageManifest = message.ImageManifest;
-    }
-    if (message.AttestationManifest !== "") {
-      obj.AttestationManifest = message.AttestationManifest;
-    }
-    if (message.SignatureManifests?.length) {
-      obj.SignatureManifests = message.SignatureManifests;
-    }
-    if (message.Blobs?.size) {
-      obj.Blobs = {};
-      message.Blobs.forEach((v, k) => {
-        obj.Blobs[k] = Blob.toJSON(v);
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<AttestationChain>, I>>(base?: I): AttestationChain {
     return AttestationChain.fromPartial(base ?? ({} as any));
   },
@@ -3562,24 +2889,6 @@ export const AttestationChain_BlobsEntry: MessageFns<AttestationChain_BlobsEntry
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): AttestationChain_BlobsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Blob.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: AttestationChain_BlobsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Blob.toJSON(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<AttestationChain_BlobsEntry>, I>>(base?: I): AttestationChain_BlobsEntry {
@@ -3676,28 +2985,6 @@ export const ResolveSourceImageResponse: MessageFns<ResolveSourceImageResponse> 
     }
   },
 
-  fromJSON(object: any): ResolveSourceImageResponse {
-    return {
-      Digest: isSet(object.Digest) ? globalThis.String(object.Digest) : "",
-      Config: isSet(object.Config) ? bytesFromBase64(object.Config) : new Uint8Array(0),
-      AttestationChain: isSet(object.AttestationChain) ? AttestationChain.fromJSON(object.AttestationChain) : undefined,
-    };
-  },
-
-  toJSON(message: ResolveSourceImageResponse): unknown {
-    const obj: any = {};
-    if (message.Digest !== "") {
-      obj.Digest = message.Digest;
-    }
-    if (message.Config.length !== 0) {
-      obj.Config = base64FromBytes(message.Config);
-    }
-    if (message.AttestationChain !== undefined) {
-      obj.AttestationChain = AttestationChain.toJSON(message.AttestationChain);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveSourceImageResponse>, I>>(base?: I): ResolveSourceImageResponse {
     return ResolveSourceImageResponse.fromPartial(base ?? ({} as any));
   },
@@ -3771,18 +3058,6 @@ export const ResolveSourceGitRequest: MessageFns<ResolveSourceGitRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ResolveSourceGitRequest {
-    return { ReturnObject: isSet(object.ReturnObject) ? globalThis.Boolean(object.ReturnObject) : false };
-  },
-
-  toJSON(message: ResolveSourceGitRequest): unknown {
-    const obj: any = {};
-    if (message.ReturnObject !== false) {
-      obj.ReturnObject = message.ReturnObject;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ResolveSourceGitRequest>, I>>(base?: I): ResolveSourceGitRequest {
@@ -3907,36 +3182,6 @@ export const ResolveSourceGitResponse: MessageFns<ResolveSourceGitResponse> = {
     }
   },
 
-  fromJSON(object: any): ResolveSourceGitResponse {
-    return {
-      Checksum: isSet(object.Checksum) ? globalThis.String(object.Checksum) : "",
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      CommitChecksum: isSet(object.CommitChecksum) ? globalThis.String(object.CommitChecksum) : "",
-      CommitObject: isSet(object.CommitObject) ? bytesFromBase64(object.CommitObject) : new Uint8Array(0),
-      TagObject: isSet(object.TagObject) ? bytesFromBase64(object.TagObject) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: ResolveSourceGitResponse): unknown {
-    const obj: any = {};
-    if (message.Checksum !== "") {
-      obj.Checksum = message.Checksum;
-    }
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.CommitChecksum !== "") {
-      obj.CommitChecksum = message.CommitChecksum;
-    }
-    if (message.CommitObject.length !== 0) {
-      obj.CommitObject = base64FromBytes(message.CommitObject);
-    }
-    if (message.TagObject.length !== 0) {
-      obj.TagObject = base64FromBytes(message.TagObject);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveSourceGitResponse>, I>>(base?: I): ResolveSourceGitResponse {
     return ResolveSourceGitResponse.fromPartial(base ?? ({} as any));
   },
@@ -4045,32 +3290,6 @@ export const ResolveSourceHTTPResponse: MessageFns<ResolveSourceHTTPResponse> = 
     }
   },
 
-  fromJSON(object: any): ResolveSourceHTTPResponse {
-    return {
-      Checksum: isSet(object.Checksum) ? globalThis.String(object.Checksum) : "",
-      Filename: isSet(object.Filename) ? globalThis.String(object.Filename) : "",
-      LastModified: isSet(object.LastModified) ? fromJsonTimestamp(object.LastModified) : undefined,
-      ChecksumResponse: isSet(object.ChecksumResponse) ? ChecksumResponse.fromJSON(object.ChecksumResponse) : undefined,
-    };
-  },
-
-  toJSON(message: ResolveSourceHTTPResponse): unknown {
-    const obj: any = {};
-    if (message.Checksum !== "") {
-      obj.Checksum = message.Checksum;
-    }
-    if (message.Filename !== "") {
-      obj.Filename = message.Filename;
-    }
-    if (message.LastModified !== undefined) {
-      obj.LastModified = fromTimestamp(message.LastModified).toISOString();
-    }
-    if (message.ChecksumResponse !== undefined) {
-      obj.ChecksumResponse = ChecksumResponse.toJSON(message.ChecksumResponse);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResolveSourceHTTPResponse>, I>>(base?: I): ResolveSourceHTTPResponse {
     return ResolveSourceHTTPResponse.fromPartial(base ?? ({} as any));
   },
@@ -4147,20 +3366,6 @@ export const ResolveSourceHTTPRequest: MessageFns<ResolveSourceHTTPRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ResolveSourceHTTPRequest {
-    return {
-      ChecksumRequest: isSet(object.ChecksumRequest) ? ChecksumRequest.fromJSON(object.ChecksumRequest) : undefined,
-    };
-  },
-
-  toJSON(message: ResolveSourceHTTPRequest): unknown {
-    const obj: any = {};
-    if (message.ChecksumRequest !== undefined) {
-      obj.ChecksumRequest = ChecksumRequest.toJSON(message.ChecksumRequest);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ResolveSourceHTTPRequest>, I>>(base?: I): ResolveSourceHTTPRequest {
@@ -4247,24 +3452,6 @@ export const ChecksumRequest: MessageFns<ChecksumRequest> = {
     }
   },
 
-  fromJSON(object: any): ChecksumRequest {
-    return {
-      Algo: isSet(object.Algo) ? checksumRequest_ChecksumAlgoFromJSON(object.Algo) : 0,
-      Suffix: isSet(object.Suffix) ? bytesFromBase64(object.Suffix) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: ChecksumRequest): unknown {
-    const obj: any = {};
-    if (message.Algo !== 0) {
-      obj.Algo = checksumRequest_ChecksumAlgoToJSON(message.Algo);
-    }
-    if (message.Suffix.length !== 0) {
-      obj.Suffix = base64FromBytes(message.Suffix);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ChecksumRequest>, I>>(base?: I): ChecksumRequest {
     return ChecksumRequest.fromPartial(base ?? ({} as any));
   },
@@ -4346,24 +3533,6 @@ export const ChecksumResponse: MessageFns<ChecksumResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ChecksumResponse {
-    return {
-      Digest: isSet(object.Digest) ? globalThis.String(object.Digest) : "",
-      Suffix: isSet(object.Suffix) ? bytesFromBase64(object.Suffix) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: ChecksumResponse): unknown {
-    const obj: any = {};
-    if (message.Digest !== "") {
-      obj.Digest = message.Digest;
-    }
-    if (message.Suffix.length !== 0) {
-      obj.Suffix = base64FromBytes(message.Suffix);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ChecksumResponse>, I>>(base?: I): ChecksumResponse {
@@ -4567,86 +3736,6 @@ export const SolveRequest: MessageFns<SolveRequest> = {
     }
   },
 
-  fromJSON(object: any): SolveRequest {
-    return {
-      Definition: isSet(object.Definition) ? Definition.fromJSON(object.Definition) : undefined,
-      Frontend: isSet(object.Frontend) ? globalThis.String(object.Frontend) : "",
-      FrontendOpt: isObject(object.FrontendOpt)
-        ? (globalThis.Object.entries(object.FrontendOpt) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      allowResultReturn: isSet(object.allowResultReturn) ? globalThis.Boolean(object.allowResultReturn) : false,
-      allowResultArrayRef: isSet(object.allowResultArrayRef) ? globalThis.Boolean(object.allowResultArrayRef) : false,
-      Final: isSet(object.Final) ? globalThis.Boolean(object.Final) : false,
-      ExporterAttr: isSet(object.ExporterAttr) ? bytesFromBase64(object.ExporterAttr) : new Uint8Array(0),
-      CacheImports: globalThis.Array.isArray(object?.CacheImports)
-        ? object.CacheImports.map((e: any) => CacheOptionsEntry.fromJSON(e))
-        : [],
-      FrontendInputs: isObject(object.FrontendInputs)
-        ? (globalThis.Object.entries(object.FrontendInputs) as [string, any][]).reduce(
-          (acc: Map<string, Definition>, [key, value]: [string, any]) => {
-            acc.set(key, Definition.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Evaluate: isSet(object.Evaluate) ? globalThis.Boolean(object.Evaluate) : false,
-      SourcePolicies: globalThis.Array.isArray(object?.SourcePolicies)
-        ? object.SourcePolicies.map((e: any) => Policy.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: SolveRequest): unknown {
-    const obj: any = {};
-    if (message.Definition !== undefined) {
-      obj.Definition = Definition.toJSON(message.Definition);
-    }
-    if (message.Frontend !== "") {
-      obj.Frontend = message.Frontend;
-    }
-    if (message.FrontendOpt?.size) {
-      obj.FrontendOpt = {};
-      message.FrontendOpt.forEach((v, k) => {
-        obj.FrontendOpt[k] = v;
-      });
-    }
-    if (message.allowResultReturn !== false) {
-      obj.allowResultReturn = message.allowResultReturn;
-    }
-    if (message.allowResultArrayRef !== false) {
-      obj.allowResultArrayRef = message.allowResultArrayRef;
-    }
-    if (message.Final !== false) {
-      obj.Final = message.Final;
-    }
-    if (message.ExporterAttr.length !== 0) {
-      obj.ExporterAttr = base64FromBytes(message.ExporterAttr);
-    }
-    if (message.CacheImports?.length) {
-      obj.CacheImports = message.CacheImports.map((e) => CacheOptionsEntry.toJSON(e));
-    }
-    if (message.FrontendInputs?.size) {
-      obj.FrontendInputs = {};
-      message.FrontendInputs.forEach((v, k) => {
-        obj.FrontendInputs[k] = Definition.toJSON(v);
-      });
-    }
-    if (message.Evaluate !== false) {
-      obj.Evaluate = message.Evaluate;
-    }
-    if (message.SourcePolicies?.length) {
-      obj.SourcePolicies = message.SourcePolicies.map((e) => Policy.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveRequest>, I>>(base?: I): SolveRequest {
     return SolveRequest.fromPartial(base ?? ({} as any));
   },
@@ -4757,24 +3846,6 @@ export const SolveRequest_FrontendOptEntry: MessageFns<SolveRequest_FrontendOptE
     }
   },
 
-  fromJSON(object: any): SolveRequest_FrontendOptEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SolveRequest_FrontendOptEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SolveRequest_FrontendOptEntry>, I>>(base?: I): SolveRequest_FrontendOptEntry {
     return SolveRequest_FrontendOptEntry.fromPartial(base ?? ({} as any));
   },
@@ -4858,24 +3929,6 @@ export const SolveRequest_FrontendInputsEntry: MessageFns<SolveRequest_FrontendI
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SolveRequest_FrontendInputsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Definition.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: SolveRequest_FrontendInputsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Definition.toJSON(message.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SolveRequest_FrontendInputsEntry>, I>>(
@@ -4970,35 +4023,6 @@ export const CacheOptionsEntry: MessageFns<CacheOptionsEntry> = {
     }
   },
 
-  fromJSON(object: any): CacheOptionsEntry {
-    return {
-      Type: isSet(object.Type) ? globalThis.String(object.Type) : "",
-      Attrs: isObject(object.Attrs)
-        ? (globalThis.Object.entries(object.Attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: CacheOptionsEntry): unknown {
-    const obj: any = {};
-    if (message.Type !== "") {
-      obj.Type = message.Type;
-    }
-    if (message.Attrs?.size) {
-      obj.Attrs = {};
-      message.Attrs.forEach((v, k) => {
-        obj.Attrs[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CacheOptionsEntry>, I>>(base?: I): CacheOptionsEntry {
     return CacheOptionsEntry.fromPartial(base ?? ({} as any));
   },
@@ -5090,24 +4114,6 @@ export const CacheOptionsEntry_AttrsEntry: MessageFns<CacheOptionsEntry_AttrsEnt
     }
   },
 
-  fromJSON(object: any): CacheOptionsEntry_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: CacheOptionsEntry_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CacheOptionsEntry_AttrsEntry>, I>>(base?: I): CacheOptionsEntry_AttrsEntry {
     return CacheOptionsEntry_AttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -5189,24 +4195,6 @@ export const SolveResponse: MessageFns<SolveResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SolveResponse {
-    return {
-      ref: isSet(object.ref) ? globalThis.String(object.ref) : "",
-      result: isSet(object.result) ? Result.fromJSON(object.result) : undefined,
-    };
-  },
-
-  toJSON(message: SolveResponse): unknown {
-    const obj: any = {};
-    if (message.ref !== "") {
-      obj.ref = message.ref;
-    }
-    if (message.result !== undefined) {
-      obj.result = Result.toJSON(message.result);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SolveResponse>, I>>(base?: I): SolveResponse {
@@ -5316,32 +4304,6 @@ export const ReadFileRequest: MessageFns<ReadFileRequest> = {
     }
   },
 
-  fromJSON(object: any): ReadFileRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      FilePath: isSet(object.FilePath) ? globalThis.String(object.FilePath) : "",
-      Range: isSet(object.Range) ? FileRange.fromJSON(object.Range) : undefined,
-      MountIndex: isSet(object.MountIndex) ? globalThis.Number(object.MountIndex) : 0,
-    };
-  },
-
-  toJSON(message: ReadFileRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.FilePath !== "") {
-      obj.FilePath = message.FilePath;
-    }
-    if (message.Range !== undefined) {
-      obj.Range = FileRange.toJSON(message.Range);
-    }
-    if (message.MountIndex !== 0) {
-      obj.MountIndex = Math.round(message.MountIndex);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ReadFileRequest>, I>>(base?: I): ReadFileRequest {
     return ReadFileRequest.fromPartial(base ?? ({} as any));
   },
@@ -5435,24 +4397,6 @@ export const FileRange: MessageFns<FileRange> = {
     }
   },
 
-  fromJSON(object: any): FileRange {
-    return {
-      Offset: isSet(object.Offset) ? BigInt(object.Offset) : 0n,
-      Length: isSet(object.Length) ? BigInt(object.Length) : 0n,
-    };
-  },
-
-  toJSON(message: FileRange): unknown {
-    const obj: any = {};
-    if (message.Offset !== 0n) {
-      obj.Offset = message.Offset.toString();
-    }
-    if (message.Length !== 0n) {
-      obj.Length = message.Length.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FileRange>, I>>(base?: I): FileRange {
     return FileRange.fromPartial(base ?? ({} as any));
   },
@@ -5523,18 +4467,6 @@ export const ReadFileResponse: MessageFns<ReadFileResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ReadFileResponse {
-    return { Data: isSet(object.Data) ? bytesFromBase64(object.Data) : new Uint8Array(0) };
-  },
-
-  toJSON(message: ReadFileResponse): unknown {
-    const obj: any = {};
-    if (message.Data.length !== 0) {
-      obj.Data = base64FromBytes(message.Data);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ReadFileResponse>, I>>(base?: I): ReadFileResponse {
@@ -5641,32 +4573,6 @@ export const ReadDirRequest: MessageFns<ReadDirRequest> = {
     }
   },
 
-  fromJSON(object: any): ReadDirRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      DirPath: isSet(object.DirPath) ? globalThis.String(object.DirPath) : "",
-      IncludePattern: isSet(object.IncludePattern) ? globalThis.String(object.IncludePattern) : "",
-      MountIndex: isSet(object.MountIndex) ? globalThis.Number(object.MountIndex) : 0,
-    };
-  },
-
-  toJSON(message: ReadDirRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.DirPath !== "") {
-      obj.DirPath = message.DirPath;
-    }
-    if (message.IncludePattern !== "") {
-      obj.IncludePattern = message.IncludePattern;
-    }
-    if (message.MountIndex !== 0) {
-      obj.MountIndex = Math.round(message.MountIndex);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ReadDirRequest>, I>>(base?: I): ReadDirRequest {
     return ReadDirRequest.fromPartial(base ?? ({} as any));
   },
@@ -5739,20 +4645,6 @@ export const ReadDirResponse: MessageFns<ReadDirResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ReadDirResponse {
-    return {
-      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => Stat.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: ReadDirResponse): unknown {
-    const obj: any = {};
-    if (message.entries?.length) {
-      obj.entries = message.entries.map((e) => Stat.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ReadDirResponse>, I>>(base?: I): ReadDirResponse {
@@ -5848,28 +4740,6 @@ export const StatFileRequest: MessageFns<StatFileRequest> = {
     }
   },
 
-  fromJSON(object: any): StatFileRequest {
-    return {
-      Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "",
-      Path: isSet(object.Path) ? globalThis.String(object.Path) : "",
-      MountIndex: isSet(object.MountIndex) ? globalThis.Number(object.MountIndex) : 0,
-    };
-  },
-
-  toJSON(message: StatFileRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    if (message.Path !== "") {
-      obj.Path = message.Path;
-    }
-    if (message.MountIndex !== 0) {
-      obj.MountIndex = Math.round(message.MountIndex);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<StatFileRequest>, I>>(base?: I): StatFileRequest {
     return StatFileRequest.fromPartial(base ?? ({} as any));
   },
@@ -5943,18 +4813,6 @@ export const StatFileResponse: MessageFns<StatFileResponse> = {
     }
   },
 
-  fromJSON(object: any): StatFileResponse {
-    return { stat: isSet(object.stat) ? Stat.fromJSON(object.stat) : undefined };
-  },
-
-  toJSON(message: StatFileResponse): unknown {
-    const obj: any = {};
-    if (message.stat !== undefined) {
-      obj.stat = Stat.toJSON(message.stat);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<StatFileResponse>, I>>(base?: I): StatFileResponse {
     return StatFileResponse.fromPartial(base ?? ({} as any));
   },
@@ -6026,18 +4884,6 @@ export const EvaluateRequest: MessageFns<EvaluateRequest> = {
     }
   },
 
-  fromJSON(object: any): EvaluateRequest {
-    return { Ref: isSet(object.Ref) ? globalThis.String(object.Ref) : "" };
-  },
-
-  toJSON(message: EvaluateRequest): unknown {
-    const obj: any = {};
-    if (message.Ref !== "") {
-      obj.Ref = message.Ref;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<EvaluateRequest>, I>>(base?: I): EvaluateRequest {
     return EvaluateRequest.fromPartial(base ?? ({} as any));
   },
@@ -6098,15 +4944,6 @@ export const EvaluateResponse: MessageFns<EvaluateResponse> = {
     }
   },
 
-  fromJSON(_: any): EvaluateResponse {
-    return {};
-  },
-
-  toJSON(_: EvaluateResponse): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<EvaluateResponse>, I>>(base?: I): EvaluateResponse {
     return EvaluateResponse.fromPartial(base ?? ({} as any));
   },
@@ -6164,15 +5001,6 @@ export const PingRequest: MessageFns<PingRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): PingRequest {
-    return {};
-  },
-
-  toJSON(_: PingRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<PingRequest>, I>>(base?: I): PingRequest {
@@ -6265,32 +5093,6 @@ export const PongResponse: MessageFns<PongResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): PongResponse {
-    return {
-      FrontendAPICaps: globalThis.Array.isArray(object?.FrontendAPICaps)
-        ? object.FrontendAPICaps.map((e: any) => APICap.fromJSON(e))
-        : [],
-      LLBCaps: globalThis.Array.isArray(object?.LLBCaps) ? object.LLBCaps.map((e: any) => APICap.fromJSON(e)) : [],
-      Workers: globalThis.Array.isArray(object?.Workers)
-        ? object.Workers.map((e: any) => WorkerRecord.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: PongResponse): unknown {
-    const obj: any = {};
-    if (message.FrontendAPICaps?.length) {
-      obj.FrontendAPICaps = message.FrontendAPICaps.map((e) => APICap.toJSON(e));
-    }
-    if (message.LLBCaps?.length) {
-      obj.LLBCaps = message.LLBCaps.map((e) => APICap.toJSON(e));
-    }
-    if (message.Workers?.length) {
-      obj.Workers = message.Workers.map((e) => WorkerRecord.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<PongResponse>, I>>(base?: I): PongResponse {
@@ -6444,44 +5246,6 @@ export const WarnRequest: MessageFns<WarnRequest> = {
     }
   },
 
-  fromJSON(object: any): WarnRequest {
-    return {
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-      level: isSet(object.level) ? BigInt(object.level) : 0n,
-      short: isSet(object.short) ? bytesFromBase64(object.short) : new Uint8Array(0),
-      detail: globalThis.Array.isArray(object?.detail) ? object.detail.map((e: any) => bytesFromBase64(e)) : [],
-      url: isSet(object.url) ? globalThis.String(object.url) : "",
-      info: isSet(object.info) ? SourceInfo.fromJSON(object.info) : undefined,
-      ranges: globalThis.Array.isArray(object?.ranges) ? object.ranges.map((e: any) => Range.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: WarnRequest): unknown {
-    const obj: any = {};
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    if (message.level !== 0n) {
-      obj.level = message.level.toString();
-    }
-    if (message.short.length !== 0) {
-      obj.short = base64FromBytes(message.short);
-    }
-    if (message.detail?.length) {
-      obj.detail = message.detail.map((e) => base64FromBytes(e));
-    }
-    if (message.url !== "") {
-      obj.url = message.url;
-    }
-    if (message.info !== undefined) {
-      obj.info = SourceInfo.toJSON(message.info);
-    }
-    if (message.ranges?.length) {
-      obj.ranges = message.ranges.map((e) => Range.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<WarnRequest>, I>>(base?: I): WarnRequest {
     return WarnRequest.fromPartial(base ?? ({} as any));
   },
@@ -6548,15 +5312,6 @@ export const WarnResponse: MessageFns<WarnResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): WarnResponse {
-    return {};
-  },
-
-  toJSON(_: WarnResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<WarnResponse>, I>>(base?: I): WarnResponse {
@@ -6704,46 +5459,6 @@ export const NewContainerRequest: MessageFns<NewContainerRequest> = {
     }
   },
 
-  fromJSON(object: any): NewContainerRequest {
-    return {
-      ContainerID: isSet(object.ContainerID) ? globalThis.String(object.ContainerID) : "",
-      Mounts: globalThis.Array.isArray(object?.Mounts) ? object.Mounts.map((e: any) => Mount.fromJSON(e)) : [],
-      Network: isSet(object.Network) ? netModeFromJSON(object.Network) : 0,
-      platform: isSet(object.platform) ? Platform.fromJSON(object.platform) : undefined,
-      constraints: isSet(object.constraints) ? WorkerConstraints.fromJSON(object.constraints) : undefined,
-      extraHosts: globalThis.Array.isArray(object?.extraHosts)
-        ? object.extraHosts.map((e: any) => HostIP.fromJSON(e))
-        : [],
-      hostname: isSet(object.hostname) ? globalThis.String(object.hostname) : "",
-    };
-  },
-
-  toJSON(message: NewContainerRequest): unknown {
-    const obj: any = {};
-    if (message.ContainerID !== "") {
-      obj.ContainerID = message.ContainerID;
-    }
-    if (message.Mounts?.length) {
-      obj.Mounts = message.Mounts.map((e) => Mount.toJSON(e));
-    }
-    if (message.Network !== 0) {
-      obj.Network = netModeToJSON(message.Network);
-    }
-    if (message.platform !== undefined) {
-      obj.platform = Platform.toJSON(message.platform);
-    }
-    if (message.constraints !== undefined) {
-      obj.constraints = WorkerConstraints.toJSON(message.constraints);
-    }
-    if (message.extraHosts?.length) {
-      obj.extraHosts = message.extraHosts.map((e) => HostIP.toJSON(e));
-    }
-    if (message.hostname !== "") {
-      obj.hostname = message.hostname;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<NewContainerRequest>, I>>(base?: I): NewContainerRequest {
     return NewContainerRequest.fromPartial(base ?? ({} as any));
   },
@@ -6812,15 +5527,6 @@ export const NewContainerResponse: MessageFns<NewContainerResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): NewContainerResponse {
-    return {};
-  },
-
-  toJSON(_: NewContainerResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<NewContainerResponse>, I>>(base?: I): NewContainerResponse {
@@ -6893,18 +5599,6 @@ export const ReleaseContainerRequest: MessageFns<ReleaseContainerRequest> = {
     }
   },
 
-  fromJSON(object: any): ReleaseContainerRequest {
-    return { ContainerID: isSet(object.ContainerID) ? globalThis.String(object.ContainerID) : "" };
-  },
-
-  toJSON(message: ReleaseContainerRequest): unknown {
-    const obj: any = {};
-    if (message.ContainerID !== "") {
-      obj.ContainerID = message.ContainerID;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ReleaseContainerRequest>, I>>(base?: I): ReleaseContainerRequest {
     return ReleaseContainerRequest.fromPartial(base ?? ({} as any));
   },
@@ -6963,15 +5657,6 @@ export const ReleaseContainerResponse: MessageFns<ReleaseContainerResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ReleaseContainerResponse {
-    return {};
-  },
-
-  toJSON(_: ReleaseContainerResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ReleaseContainerResponse>, I>>(base?: I): ReleaseContainerResponse {
@@ -7121,50 +5806,6 @@ export const ExecMessage: MessageFns<ExecMessage> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ExecMessage {
-    return {
-      ProcessID: isSet(object.ProcessID) ? globalThis.String(object.ProcessID) : "",
-      Input: isSet(object.Init)
-        ? { $case: "Init", value: InitMessage.fromJSON(object.Init) }
-        : isSet(object.File)
-        ? { $case: "File", value: FdMessage.fromJSON(object.File) }
-        : isSet(object.Resize)
-        ? { $case: "Resize", value: ResizeMessage.fromJSON(object.Resize) }
-        : isSet(object.Started)
-        ? { $case: "Started", value: StartedMessage.fromJSON(object.Started) }
-        : isSet(object.Exit)
-        ? { $case: "Exit", value: ExitMessage.fromJSON(object.Exit) }
-        : isSet(object.Done)
-        ? { $case: "Done", value: DoneMessage.fromJSON(object.Done) }
-        : isSet(object.Signal)
-        ? { $case: "Signal", value: SignalMessage.fromJSON(object.Signal) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: ExecMessage): unknown {
-    const obj: any = {};
-    if (message.ProcessID !== "") {
-      obj.ProcessID = message.ProcessID;
-    }
-    if (message.Input?.$case === "Init") {
-      obj.Init = InitMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "File") {
-      obj.File = FdMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "Resize") {
-      obj.Resize = ResizeMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "Started") {
-      obj.Started = StartedMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "Exit") {
-      obj.Exit = ExitMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "Done") {
-      obj.Done = DoneMessage.toJSON(message.Input.value);
-    } else if (message.Input?.$case === "Signal") {
-      obj.Signal = SignalMessage.toJSON(message.Input.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ExecMessage>, I>>(base?: I): ExecMessage {
@@ -7351,42 +5992,6 @@ export const InitMessage: MessageFns<InitMessage> = {
     }
   },
 
-  fromJSON(object: any): InitMessage {
-    return {
-      ContainerID: isSet(object.ContainerID) ? globalThis.String(object.ContainerID) : "",
-      Meta: isSet(object.Meta) ? Meta.fromJSON(object.Meta) : undefined,
-      Fds: globalThis.Array.isArray(object?.Fds) ? object.Fds.map((e: any) => globalThis.Number(e)) : [],
-      Tty: isSet(object.Tty) ? globalThis.Boolean(object.Tty) : false,
-      Security: isSet(object.Security) ? securityModeFromJSON(object.Security) : 0,
-      secretenv: globalThis.Array.isArray(object?.secretenv)
-        ? object.secretenv.map((e: any) => SecretEnv.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: InitMessage): unknown {
-    const obj: any = {};
-    if (message.ContainerID !== "") {
-      obj.ContainerID = message.ContainerID;
-    }
-    if (message.Meta !== undefined) {
-      obj.Meta = Meta.toJSON(message.Meta);
-    }
-    if (message.Fds?.length) {
-      obj.Fds = message.Fds.map((e) => Math.round(e));
-    }
-    if (message.Tty !== false) {
-      obj.Tty = message.Tty;
-    }
-    if (message.Security !== 0) {
-      obj.Security = securityModeToJSON(message.Security);
-    }
-    if (message.secretenv?.length) {
-      obj.secretenv = message.secretenv.map((e) => SecretEnv.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<InitMessage>, I>>(base?: I): InitMessage {
     return InitMessage.fromPartial(base ?? ({} as any));
   },
@@ -7474,24 +6079,6 @@ export const ExitMessage: MessageFns<ExitMessage> = {
     }
   },
 
-  fromJSON(object: any): ExitMessage {
-    return {
-      Code: isSet(object.Code) ? globalThis.Number(object.Code) : 0,
-      Error: isSet(object.Error) ? Status.fromJSON(object.Error) : undefined,
-    };
-  },
-
-  toJSON(message: ExitMessage): unknown {
-    const obj: any = {};
-    if (message.Code !== 0) {
-      obj.Code = Math.round(message.Code);
-    }
-    if (message.Error !== undefined) {
-      obj.Error = Status.toJSON(message.Error);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ExitMessage>, I>>(base?: I): ExitMessage {
     return ExitMessage.fromPartial(base ?? ({} as any));
   },
@@ -7555,15 +6142,6 @@ export const StartedMessage: MessageFns<StartedMessage> = {
     }
   },
 
-  fromJSON(_: any): StartedMessage {
-    return {};
-  },
-
-  toJSON(_: StartedMessage): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<StartedMessage>, I>>(base?: I): StartedMessage {
     return StartedMessage.fromPartial(base ?? ({} as any));
   },
@@ -7621,15 +6199,6 @@ export const DoneMessage: MessageFns<DoneMessage> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): DoneMessage {
-    return {};
-  },
-
-  toJSON(_: DoneMessage): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DoneMessage>, I>>(base?: I): DoneMessage {
@@ -7724,28 +6293,6 @@ export const FdMessage: MessageFns<FdMessage> = {
     }
   },
 
-  fromJSON(object: any): FdMessage {
-    return {
-      Fd: isSet(object.Fd) ? globalThis.Number(object.Fd) : 0,
-      EOF: isSet(object.EOF) ? globalThis.Boolean(object.EOF) : false,
-      Data: isSet(object.Data) ? bytesFromBase64(object.Data) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: FdMessage): unknown {
-    const obj: any = {};
-    if (message.Fd !== 0) {
-      obj.Fd = Math.round(message.Fd);
-    }
-    if (message.EOF !== false) {
-      obj.EOF = message.EOF;
-    }
-    if (message.Data.length !== 0) {
-      obj.Data = base64FromBytes(message.Data);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FdMessage>, I>>(base?: I): FdMessage {
     return FdMessage.fromPartial(base ?? ({} as any));
   },
@@ -7830,24 +6377,6 @@ export const ResizeMessage: MessageFns<ResizeMessage> = {
     }
   },
 
-  fromJSON(object: any): ResizeMessage {
-    return {
-      Rows: isSet(object.Rows) ? globalThis.Number(object.Rows) : 0,
-      Cols: isSet(object.Cols) ? globalThis.Number(object.Cols) : 0,
-    };
-  },
-
-  toJSON(message: ResizeMessage): unknown {
-    const obj: any = {};
-    if (message.Rows !== 0) {
-      obj.Rows = Math.round(message.Rows);
-    }
-    if (message.Cols !== 0) {
-      obj.Cols = Math.round(message.Cols);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ResizeMessage>, I>>(base?: I): ResizeMessage {
     return ResizeMessage.fromPartial(base ?? ({} as any));
   },
@@ -7918,18 +6447,6 @@ export const SignalMessage: MessageFns<SignalMessage> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SignalMessage {
-    return { Name: isSet(object.Name) ? globalThis.String(object.Name) : "" };
-  },
-
-  toJSON(message: SignalMessage): unknown {
-    const obj: any = {};
-    if (message.Name !== "") {
-      obj.Name = message.Name;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SignalMessage>, I>>(base?: I): SignalMessage {
@@ -8012,24 +6529,6 @@ export const Blob: MessageFns<Blob> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Blob {
-    return {
-      descriptor: isSet(object.descriptor) ? Descriptor.fromJSON(object.descriptor) : undefined,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: Blob): unknown {
-    const obj: any = {};
-    if (message.descriptor !== undefined) {
-      obj.descriptor = Descriptor.toJSON(message.descriptor);
-    }
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Blob>, I>>(base?: I): Blob {
@@ -8145,47 +6644,6 @@ export const Descriptor: MessageFns<Descriptor> = {
     }
   },
 
-  fromJSON(object: any): Descriptor {
-    return {
-      mediaType: isSet(object.mediaType)
-        ? globalThis.String(object.mediaType)
-        : isSet(object.media_type)
-        ? globalThis.String(object.media_type)
-        : "",
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-      size: isSet(object.size) ? BigInt(object.size) : 0n,
-      annotations: isObject(object.annotations)
-        ? (globalThis.Object.entries(object.annotations) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: Descriptor): unknown {
-    const obj: any = {};
-    if (message.mediaType !== "") {
-      obj.mediaType = message.mediaType;
-    }
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    if (message.size !== 0n) {
-      obj.size = message.size.toString();
-    }
-    if (message.annotations?.size) {
-      obj.annotations = {};
-      message.annotations.forEach((v, k) => {
-        obj.annotations[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Descriptor>, I>>(base?: I): Descriptor {
     return Descriptor.fromPartial(base ?? ({} as any));
   },
@@ -8277,24 +6735,6 @@ export const Descriptor_AnnotationsEntry: MessageFns<Descriptor_AnnotationsEntry
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Descriptor_AnnotationsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Descriptor_AnnotationsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Descriptor_AnnotationsEntry>, I>>(base?: I): Descriptor_AnnotationsEntry {
@@ -8452,31 +6892,6 @@ export const LLBBridgeDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -8490,52 +6905,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function toTimestamp(date: Date): Timestamp {
-  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
-  const nanos = (date.getTime() % 1_000) * 1_000_000;
-  return { seconds, nanos };
-}
-
-function fromTimestamp(t: Timestamp): Date {
-  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
-  millis += (t.nanos || 0) / 1_000_000;
-  return new globalThis.Date(millis);
-}
-
-const timestampFractionRegex = /:\d{2}\.\d+/;
-
-function fromJsonTimestamp(o: any): Timestamp {
-  if (o instanceof globalThis.Date) {
-    return toTimestamp(o);
-  } else if (typeof o === "string") {
-    // Date only keeps milliseconds, and parses longer fractions in an engine-specific way,
-    // so parse the fractional seconds ourselves and give Date only the whole seconds
-    const fraction = timestampFractionRegex.exec(o);
-    if (fraction === null) {
-      return toTimestamp(new globalThis.Date(o));
-    }
-    const fractionNanos = Number(fraction[0].slice(4, 13).padEnd(9, "0"));
-    const wholeSeconds = new globalThis.Date(o.replace(fraction[0], fraction[0].slice(0, 3)));
-    const timestamp = toTimestamp(new globalThis.Date(wholeSeconds.getTime() + Math.trunc(fractionNanos / 1_000_000)));
-    return { ...timestamp, nanos: (timestamp.nanos ?? 0) + (fractionNanos % 1_000_000) };
-  } else {
-    return Timestamp.fromJSON(o);
-  }
-}
-
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

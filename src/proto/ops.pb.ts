@@ -22,38 +22,6 @@ export namespace NetMode {
   export type UNRECOGNIZED = typeof NetMode.UNRECOGNIZED;
 }
 
-export function netModeFromJSON(object: any): NetMode {
-  switch (object) {
-    case 0:
-    case "UNSET":
-      return NetMode.UNSET;
-    case 1:
-    case "HOST":
-      return NetMode.HOST;
-    case 2:
-    case "NONE":
-      return NetMode.NONE;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return NetMode.UNRECOGNIZED;
-  }
-}
-
-export function netModeToJSON(object: NetMode): string {
-  switch (object) {
-    case NetMode.UNSET:
-      return "UNSET";
-    case NetMode.HOST:
-      return "HOST";
-    case NetMode.NONE:
-      return "NONE";
-    case NetMode.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export const SecurityMode = { SANDBOX: 0, INSECURE: 1, UNRECOGNIZED: -1 } as const;
 
 export type SecurityMode = typeof SecurityMode[keyof typeof SecurityMode];
@@ -62,33 +30,6 @@ export namespace SecurityMode {
   export type SANDBOX = typeof SecurityMode.SANDBOX;
   export type INSECURE = typeof SecurityMode.INSECURE;
   export type UNRECOGNIZED = typeof SecurityMode.UNRECOGNIZED;
-}
-
-export function securityModeFromJSON(object: any): SecurityMode {
-  switch (object) {
-    case 0:
-    case "SANDBOX":
-      return SecurityMode.SANDBOX;
-    case 1:
-    case "INSECURE":
-      return SecurityMode.INSECURE;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return SecurityMode.UNRECOGNIZED;
-  }
-}
-
-export function securityModeToJSON(object: SecurityMode): string {
-  switch (object) {
-    case SecurityMode.SANDBOX:
-      return "SANDBOX";
-    case SecurityMode.INSECURE:
-      return "INSECURE";
-    case SecurityMode.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export const MountType = { BIND: 0, SECRET: 1, SSH: 2, CACHE: 3, TMPFS: 4, UNRECOGNIZED: -1 } as const;
@@ -104,48 +45,6 @@ export namespace MountType {
   export type UNRECOGNIZED = typeof MountType.UNRECOGNIZED;
 }
 
-export function mountTypeFromJSON(object: any): MountType {
-  switch (object) {
-    case 0:
-    case "BIND":
-      return MountType.BIND;
-    case 1:
-    case "SECRET":
-      return MountType.SECRET;
-    case 2:
-    case "SSH":
-      return MountType.SSH;
-    case 3:
-    case "CACHE":
-      return MountType.CACHE;
-    case 4:
-    case "TMPFS":
-      return MountType.TMPFS;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return MountType.UNRECOGNIZED;
-  }
-}
-
-export function mountTypeToJSON(object: MountType): string {
-  switch (object) {
-    case MountType.BIND:
-      return "BIND";
-    case MountType.SECRET:
-      return "SECRET";
-    case MountType.SSH:
-      return "SSH";
-    case MountType.CACHE:
-      return "CACHE";
-    case MountType.TMPFS:
-      return "TMPFS";
-    case MountType.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export const MountContentCache = { DEFAULT: 0, ON: 1, OFF: 2, UNRECOGNIZED: -1 } as const;
 
 export type MountContentCache = typeof MountContentCache[keyof typeof MountContentCache];
@@ -157,38 +56,6 @@ export namespace MountContentCache {
   export type UNRECOGNIZED = typeof MountContentCache.UNRECOGNIZED;
 }
 
-export function mountContentCacheFromJSON(object: any): MountContentCache {
-  switch (object) {
-    case 0:
-    case "DEFAULT":
-      return MountContentCache.DEFAULT;
-    case 1:
-    case "ON":
-      return MountContentCache.ON;
-    case 2:
-    case "OFF":
-      return MountContentCache.OFF;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return MountContentCache.UNRECOGNIZED;
-  }
-}
-
-export function mountContentCacheToJSON(object: MountContentCache): string {
-  switch (object) {
-    case MountContentCache.DEFAULT:
-      return "DEFAULT";
-    case MountContentCache.ON:
-      return "ON";
-    case MountContentCache.OFF:
-      return "OFF";
-    case MountContentCache.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export const CacheSharingOpt = { SHARED: 0, PRIVATE: 1, LOCKED: 2, UNRECOGNIZED: -1 } as const;
 
 export type CacheSharingOpt = typeof CacheSharingOpt[keyof typeof CacheSharingOpt];
@@ -198,38 +65,6 @@ export namespace CacheSharingOpt {
   export type PRIVATE = typeof CacheSharingOpt.PRIVATE;
   export type LOCKED = typeof CacheSharingOpt.LOCKED;
   export type UNRECOGNIZED = typeof CacheSharingOpt.UNRECOGNIZED;
-}
-
-export function cacheSharingOptFromJSON(object: any): CacheSharingOpt {
-  switch (object) {
-    case 0:
-    case "SHARED":
-      return CacheSharingOpt.SHARED;
-    case 1:
-    case "PRIVATE":
-      return CacheSharingOpt.PRIVATE;
-    case 2:
-    case "LOCKED":
-      return CacheSharingOpt.LOCKED;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return CacheSharingOpt.UNRECOGNIZED;
-  }
-}
-
-export function cacheSharingOptToJSON(object: CacheSharingOpt): string {
-  switch (object) {
-    case CacheSharingOpt.SHARED:
-      return "SHARED";
-    case CacheSharingOpt.PRIVATE:
-      return "PRIVATE";
-    case CacheSharingOpt.LOCKED:
-      return "LOCKED";
-    case CacheSharingOpt.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export interface Op {
@@ -794,58 +629,6 @@ export const Op: MessageFns<Op> = {
     }
   },
 
-  fromJSON(object: any): Op {
-    return {
-      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => Input.fromJSON(e)) : [],
-      op: isSet(object.exec)
-        ? { $case: "exec", value: ExecOp.fromJSON(object.exec) }
-        : isSet(object.source)
-        ? { $case: "source", value: SourceOp.fromJSON(object.source) }
-        : isSet(object.file)
-        ? { $case: "file", value: FileOp.fromJSON(object.file) }
-        : isSet(object.build)
-        ? { $case: "build", value: BuildOp.fromJSON(object.build) }
-        : isSet(object.merge)
-        ? { $case: "merge", value: MergeOp.fromJSON(object.merge) }
-        : isSet(object.diff)
-        ? { $case: "diff", value: DiffOp.fromJSON(object.diff) }
-        : isSet(object.passthrough)
-        ? { $case: "passthrough", value: PassthroughOp.fromJSON(object.passthrough) }
-        : undefined,
-      platform: isSet(object.platform) ? Platform.fromJSON(object.platform) : undefined,
-      constraints: isSet(object.constraints) ? WorkerConstraints.fromJSON(object.constraints) : undefined,
-    };
-  },
-
-  toJSON(message: Op): unknown {
-    const obj: any = {};
-    if (message.inputs?.length) {
-      obj.inputs = message.inputs.map((e) => Input.toJSON(e));
-    }
-    if (message.op?.$case === "exec") {
-      obj.exec = ExecOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "source") {
-      obj.source = SourceOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "file") {
-      obj.file = FileOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "build") {
-      obj.build = BuildOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "merge") {
-      obj.merge = MergeOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "diff") {
-      obj.diff = DiffOp.toJSON(message.op.value);
-    } else if (message.op?.$case === "passthrough") {
-      obj.passthrough = PassthroughOp.toJSON(message.op.value);
-    }
-    if (message.platform !== undefined) {
-      obj.platform = Platform.toJSON(message.platform);
-    }
-    if (message.constraints !== undefined) {
-      obj.constraints = WorkerConstraints.toJSON(message.constraints);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Op>, I>>(base?: I): Op {
     return Op.fromPartial(base ?? ({} as any));
   },
@@ -1011,38 +794,6 @@ export const Platform: MessageFns<Platform> = {
     }
   },
 
-  fromJSON(object: any): Platform {
-    return {
-      Architecture: isSet(object.Architecture) ? globalThis.String(object.Architecture) : "",
-      OS: isSet(object.OS) ? globalThis.String(object.OS) : "",
-      Variant: isSet(object.Variant) ? globalThis.String(object.Variant) : "",
-      OSVersion: isSet(object.OSVersion) ? globalThis.String(object.OSVersion) : "",
-      OSFeatures: globalThis.Array.isArray(object?.OSFeatures)
-        ? object.OSFeatures.map((e: any) => globalThis.String(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Platform): unknown {
-    const obj: any = {};
-    if (message.Architecture !== "") {
-      obj.Architecture = message.Architecture;
-    }
-    if (message.OS !== "") {
-      obj.OS = message.OS;
-    }
-    if (message.Variant !== "") {
-      obj.Variant = message.Variant;
-    }
-    if (message.OSVersion !== "") {
-      obj.OSVersion = message.OSVersion;
-    }
-    if (message.OSFeatures?.length) {
-      obj.OSFeatures = message.OSFeatures;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Platform>, I>>(base?: I): Platform {
     return Platform.fromPartial(base ?? ({} as any));
   },
@@ -1130,24 +881,6 @@ export const Input: MessageFns<Input> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Input {
-    return {
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-      index: isSet(object.index) ? BigInt(object.index) : 0n,
-    };
-  },
-
-  toJSON(message: Input): unknown {
-    const obj: any = {};
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    if (message.index !== 0n) {
-      obj.index = message.index.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Input>, I>>(base?: I): Input {
@@ -1275,44 +1008,6 @@ export const ExecOp: MessageFns<ExecOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ExecOp {
-    return {
-      meta: isSet(object.meta) ? Meta.fromJSON(object.meta) : undefined,
-      mounts: globalThis.Array.isArray(object?.mounts) ? object.mounts.map((e: any) => Mount.fromJSON(e)) : [],
-      network: isSet(object.network) ? netModeFromJSON(object.network) : 0,
-      security: isSet(object.security) ? securityModeFromJSON(object.security) : 0,
-      secretenv: globalThis.Array.isArray(object?.secretenv)
-        ? object.secretenv.map((e: any) => SecretEnv.fromJSON(e))
-        : [],
-      cdiDevices: globalThis.Array.isArray(object?.cdiDevices)
-        ? object.cdiDevices.map((e: any) => CDIDevice.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ExecOp): unknown {
-    const obj: any = {};
-    if (message.meta !== undefined) {
-      obj.meta = Meta.toJSON(message.meta);
-    }
-    if (message.mounts?.length) {
-      obj.mounts = message.mounts.map((e) => Mount.toJSON(e));
-    }
-    if (message.network !== 0) {
-      obj.network = netModeToJSON(message.network);
-    }
-    if (message.security !== 0) {
-      obj.security = securityModeToJSON(message.security);
-    }
-    if (message.secretenv?.length) {
-      obj.secretenv = message.secretenv.map((e) => SecretEnv.toJSON(e));
-    }
-    if (message.cdiDevices?.length) {
-      obj.cdiDevices = message.cdiDevices.map((e) => CDIDevice.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ExecOp>, I>>(base?: I): ExecOp {
@@ -1528,70 +1223,6 @@ export const Meta: MessageFns<Meta> = {
     }
   },
 
-  fromJSON(object: any): Meta {
-    return {
-      args: globalThis.Array.isArray(object?.args) ? object.args.map((e: any) => globalThis.String(e)) : [],
-      env: globalThis.Array.isArray(object?.env) ? object.env.map((e: any) => globalThis.String(e)) : [],
-      cwd: isSet(object.cwd) ? globalThis.String(object.cwd) : "",
-      user: isSet(object.user) ? globalThis.String(object.user) : "",
-      proxyEnv: isSet(object.proxyEnv)
-        ? ProxyEnv.fromJSON(object.proxyEnv)
-        : isSet(object.proxy_env)
-        ? ProxyEnv.fromJSON(object.proxy_env)
-        : undefined,
-      extraHosts: globalThis.Array.isArray(object?.extraHosts)
-        ? object.extraHosts.map((e: any) => HostIP.fromJSON(e))
-        : [],
-      hostname: isSet(object.hostname) ? globalThis.String(object.hostname) : "",
-      ulimit: globalThis.Array.isArray(object?.ulimit) ? object.ulimit.map((e: any) => Ulimit.fromJSON(e)) : [],
-      cgroupParent: isSet(object.cgroupParent) ? globalThis.String(object.cgroupParent) : "",
-      removeMountStubsRecursive: isSet(object.removeMountStubsRecursive)
-        ? globalThis.Boolean(object.removeMountStubsRecursive)
-        : false,
-      validExitCodes: globalThis.Array.isArray(object?.validExitCodes)
-        ? object.validExitCodes.map((e: any) => globalThis.Number(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Meta): unknown {
-    const obj: any = {};
-    if (message.args?.length) {
-      obj.args = message.args;
-    }
-    if (message.env?.length) {
-      obj.env = message.env;
-    }
-    if (message.cwd !== "") {
-      obj.cwd = message.cwd;
-    }
-    if (message.user !== "") {
-      obj.user = message.user;
-    }
-    if (message.proxyEnv !== undefined) {
-      obj.proxyEnv = ProxyEnv.toJSON(message.proxyEnv);
-    }
-    if (message.extraHosts?.length) {
-      obj.extraHosts = message.extraHosts.map((e) => HostIP.toJSON(e));
-    }
-    if (message.hostname !== "") {
-      obj.hostname = message.hostname;
-    }
-    if (message.ulimit?.length) {
-      obj.ulimit = message.ulimit.map((e) => Ulimit.toJSON(e));
-    }
-    if (message.cgroupParent !== "") {
-      obj.cgroupParent = message.cgroupParent;
-    }
-    if (message.removeMountStubsRecursive !== false) {
-      obj.removeMountStubsRecursive = message.removeMountStubsRecursive;
-    }
-    if (message.validExitCodes?.length) {
-      obj.validExitCodes = message.validExitCodes.map((e) => Math.round(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Meta>, I>>(base?: I): Meta {
     return Meta.fromPartial(base ?? ({} as any));
   },
@@ -1684,24 +1315,6 @@ export const HostIP: MessageFns<HostIP> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): HostIP {
-    return {
-      Host: isSet(object.Host) ? globalThis.String(object.Host) : "",
-      IP: isSet(object.IP) ? globalThis.String(object.IP) : "",
-    };
-  },
-
-  toJSON(message: HostIP): unknown {
-    const obj: any = {};
-    if (message.Host !== "") {
-      obj.Host = message.Host;
-    }
-    if (message.IP !== "") {
-      obj.IP = message.IP;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<HostIP>, I>>(base?: I): HostIP {
@@ -1804,28 +1417,6 @@ export const Ulimit: MessageFns<Ulimit> = {
     }
   },
 
-  fromJSON(object: any): Ulimit {
-    return {
-      Name: isSet(object.Name) ? globalThis.String(object.Name) : "",
-      Soft: isSet(object.Soft) ? BigInt(object.Soft) : 0n,
-      Hard: isSet(object.Hard) ? BigInt(object.Hard) : 0n,
-    };
-  },
-
-  toJSON(message: Ulimit): unknown {
-    const obj: any = {};
-    if (message.Name !== "") {
-      obj.Name = message.Name;
-    }
-    if (message.Soft !== 0n) {
-      obj.Soft = message.Soft.toString();
-    }
-    if (message.Hard !== 0n) {
-      obj.Hard = message.Hard.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Ulimit>, I>>(base?: I): Ulimit {
     return Ulimit.fromPartial(base ?? ({} as any));
   },
@@ -1921,28 +1512,6 @@ export const SecretEnv: MessageFns<SecretEnv> = {
     }
   },
 
-  fromJSON(object: any): SecretEnv {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
-    };
-  },
-
-  toJSON(message: SecretEnv): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.optional !== false) {
-      obj.optional = message.optional;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SecretEnv>, I>>(base?: I): SecretEnv {
     return SecretEnv.fromPartial(base ?? ({} as any));
   },
@@ -2025,24 +1594,6 @@ export const CDIDevice: MessageFns<CDIDevice> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CDIDevice {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
-    };
-  },
-
-  toJSON(message: CDIDevice): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.optional !== false) {
-      obj.optional = message.optional;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CDIDevice>, I>>(base?: I): CDIDevice {
@@ -2258,64 +1809,6 @@ export const Mount: MessageFns<Mount> = {
     }
   },
 
-  fromJSON(object: any): Mount {
-    return {
-      input: isSet(object.input) ? BigInt(object.input) : 0n,
-      selector: isSet(object.selector) ? globalThis.String(object.selector) : "",
-      dest: isSet(object.dest) ? globalThis.String(object.dest) : "",
-      output: isSet(object.output) ? BigInt(object.output) : 0n,
-      readonly: isSet(object.readonly) ? globalThis.Boolean(object.readonly) : false,
-      mountType: isSet(object.mountType) ? mountTypeFromJSON(object.mountType) : 0,
-      TmpfsOpt: isSet(object.TmpfsOpt) ? TmpfsOpt.fromJSON(object.TmpfsOpt) : undefined,
-      cacheOpt: isSet(object.cacheOpt) ? CacheOpt.fromJSON(object.cacheOpt) : undefined,
-      secretOpt: isSet(object.secretOpt) ? SecretOpt.fromJSON(object.secretOpt) : undefined,
-      SSHOpt: isSet(object.SSHOpt) ? SSHOpt.fromJSON(object.SSHOpt) : undefined,
-      resultID: isSet(object.resultID) ? globalThis.String(object.resultID) : "",
-      contentCache: isSet(object.contentCache) ? mountContentCacheFromJSON(object.contentCache) : 0,
-    };
-  },
-
-  toJSON(message: Mount): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    if (message.selector !== "") {
-      obj.selector = message.selector;
-    }
-    if (message.dest !== "") {
-      obj.dest = message.dest;
-    }
-    if (message.output !== 0n) {
-      obj.output = message.output.toString();
-    }
-    if (message.readonly !== false) {
-      obj.readonly = message.readonly;
-    }
-    if (message.mountType !== 0) {
-      obj.mountType = mountTypeToJSON(message.mountType);
-    }
-    if (message.TmpfsOpt !== undefined) {
-      obj.TmpfsOpt = TmpfsOpt.toJSON(message.TmpfsOpt);
-    }
-    if (message.cacheOpt !== undefined) {
-      obj.cacheOpt = CacheOpt.toJSON(message.cacheOpt);
-    }
-    if (message.secretOpt !== undefined) {
-      obj.secretOpt = SecretOpt.toJSON(message.secretOpt);
-    }
-    if (message.SSHOpt !== undefined) {
-      obj.SSHOpt = SSHOpt.toJSON(message.SSHOpt);
-    }
-    if (message.resultID !== "") {
-      obj.resultID = message.resultID;
-    }
-    if (message.contentCache !== 0) {
-      obj.contentCache = mountContentCacheToJSON(message.contentCache);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Mount>, I>>(base?: I): Mount {
     return Mount.fromPartial(base ?? ({} as any));
   },
@@ -2409,18 +1902,6 @@ export const TmpfsOpt: MessageFns<TmpfsOpt> = {
     }
   },
 
-  fromJSON(object: any): TmpfsOpt {
-    return { size: isSet(object.size) ? BigInt(object.size) : 0n };
-  },
-
-  toJSON(message: TmpfsOpt): unknown {
-    const obj: any = {};
-    if (message.size !== 0n) {
-      obj.size = message.size.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<TmpfsOpt>, I>>(base?: I): TmpfsOpt {
     return TmpfsOpt.fromPartial(base ?? ({} as any));
   },
@@ -2501,24 +1982,6 @@ export const CacheOpt: MessageFns<CacheOpt> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CacheOpt {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      sharing: isSet(object.sharing) ? cacheSharingOptFromJSON(object.sharing) : 0,
-    };
-  },
-
-  toJSON(message: CacheOpt): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.sharing !== 0) {
-      obj.sharing = cacheSharingOptToJSON(message.sharing);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CacheOpt>, I>>(base?: I): CacheOpt {
@@ -2635,36 +2098,6 @@ export const SecretOpt: MessageFns<SecretOpt> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SecretOpt {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
-    };
-  },
-
-  toJSON(message: SecretOpt): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.gid !== 0) {
-      obj.gid = Math.round(message.gid);
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.optional !== false) {
-      obj.optional = message.optional;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SecretOpt>, I>>(base?: I): SecretOpt {
@@ -2786,36 +2219,6 @@ export const SSHOpt: MessageFns<SSHOpt> = {
     }
   },
 
-  fromJSON(object: any): SSHOpt {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
-    };
-  },
-
-  toJSON(message: SSHOpt): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.gid !== 0) {
-      obj.gid = Math.round(message.gid);
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.optional !== false) {
-      obj.optional = message.optional;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SSHOpt>, I>>(base?: I): SSHOpt {
     return SSHOpt.fromPartial(base ?? ({} as any));
   },
@@ -2903,35 +2306,6 @@ export const SourceOp: MessageFns<SourceOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SourceOp {
-    return {
-      identifier: isSet(object.identifier) ? globalThis.String(object.identifier) : "",
-      attrs: isObject(object.attrs)
-        ? (globalThis.Object.entries(object.attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: SourceOp): unknown {
-    const obj: any = {};
-    if (message.identifier !== "") {
-      obj.identifier = message.identifier;
-    }
-    if (message.attrs?.size) {
-      obj.attrs = {};
-      message.attrs.forEach((v, k) => {
-        obj.attrs[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SourceOp>, I>>(base?: I): SourceOp {
@@ -3023,24 +2397,6 @@ export const SourceOp_AttrsEntry: MessageFns<SourceOp_AttrsEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SourceOp_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: SourceOp_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<SourceOp_AttrsEntry>, I>>(base?: I): SourceOp_AttrsEntry {
@@ -3157,54 +2513,6 @@ export const BuildOp: MessageFns<BuildOp> = {
     }
   },
 
-  fromJSON(object: any): BuildOp {
-    return {
-      builder: isSet(object.builder) ? BigInt(object.builder) : 0n,
-      inputs: isObject(object.inputs)
-        ? (globalThis.Object.entries(object.inputs) as [string, any][]).reduce(
-          (acc: Map<string, BuildInput>, [key, value]: [string, any]) => {
-            acc.set(key, BuildInput.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      def: isSet(object.def) ? Definition.fromJSON(object.def) : undefined,
-      attrs: isObject(object.attrs)
-        ? (globalThis.Object.entries(object.attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: BuildOp): unknown {
-    const obj: any = {};
-    if (message.builder !== 0n) {
-      obj.builder = message.builder.toString();
-    }
-    if (message.inputs?.size) {
-      obj.inputs = {};
-      message.inputs.forEach((v, k) => {
-        obj.inputs[k] = BuildInput.toJSON(v);
-      });
-    }
-    if (message.def !== undefined) {
-      obj.def = Definition.toJSON(message.def);
-    }
-    if (message.attrs?.size) {
-      obj.attrs = {};
-      message.attrs.forEach((v, k) => {
-        obj.attrs[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildOp>, I>>(base?: I): BuildOp {
     return BuildOp.fromPartial(base ?? ({} as any));
   },
@@ -3306,24 +2614,6 @@ export const BuildOp_InputsEntry: MessageFns<BuildOp_InputsEntry> = {
     }
   },
 
-  fromJSON(object: any): BuildOp_InputsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? BuildInput.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: BuildOp_InputsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = BuildInput.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildOp_InputsEntry>, I>>(base?: I): BuildOp_InputsEntry {
     return BuildOp_InputsEntry.fromPartial(base ?? ({} as any));
   },
@@ -3409,24 +2699,6 @@ export const BuildOp_AttrsEntry: MessageFns<BuildOp_AttrsEntry> = {
     }
   },
 
-  fromJSON(object: any): BuildOp_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: BuildOp_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildOp_AttrsEntry>, I>>(base?: I): BuildOp_AttrsEntry {
     return BuildOp_AttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -3500,18 +2772,6 @@ export const BuildInput: MessageFns<BuildInput> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): BuildInput {
-    return { input: isSet(object.input) ? BigInt(object.input) : 0n };
-  },
-
-  toJSON(message: BuildInput): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<BuildInput>, I>>(base?: I): BuildInput {
@@ -3654,78 +2914,6 @@ export const OpMetadata: MessageFns<OpMetadata> = {
     }
   },
 
-  fromJSON(object: any): OpMetadata {
-    return {
-      ignoreCache: isSet(object.ignoreCache)
-        ? globalThis.Boolean(object.ignoreCache)
-        : isSet(object.ignore_cache)
-        ? globalThis.Boolean(object.ignore_cache)
-        : false,
-      description: isObject(object.description)
-        ? (globalThis.Object.entries(object.description) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      exportCache: isSet(object.exportCache)
-        ? ExportCache.fromJSON(object.exportCache)
-        : isSet(object.export_cache)
-        ? ExportCache.fromJSON(object.export_cache)
-        : undefined,
-      caps: isObject(object.caps)
-        ? (globalThis.Object.entries(object.caps) as [string, any][]).reduce(
-          (acc: Map<string, boolean>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.Boolean(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      progressGroup: isSet(object.progressGroup)
-        ? ProgressGroup.fromJSON(object.progressGroup)
-        : isSet(object.progress_group)
-        ? ProgressGroup.fromJSON(object.progress_group)
-        : undefined,
-      linuxResources: isSet(object.linuxResources)
-        ? LinuxResources.fromJSON(object.linuxResources)
-        : isSet(object.linux_resources)
-        ? LinuxResources.fromJSON(object.linux_resources)
-        : undefined,
-    };
-  },
-
-  toJSON(message: OpMetadata): unknown {
-    const obj: any = {};
-    if (message.ignoreCache !== false) {
-      obj.ignoreCache = message.ignoreCache;
-    }
-    if (message.description?.size) {
-      obj.description = {};
-      message.description.forEach((v, k) => {
-        obj.description[k] = v;
-      });
-    }
-    if (message.exportCache !== undefined) {
-      obj.exportCache = ExportCache.toJSON(message.exportCache);
-    }
-    if (message.caps?.size) {
-      obj.caps = {};
-      message.caps.forEach((v, k) => {
-        obj.caps[k] = v;
-      });
-    }
-    if (message.progressGroup !== undefined) {
-      obj.progressGroup = ProgressGroup.toJSON(message.progressGroup);
-    }
-    if (message.linuxResources !== undefined) {
-      obj.linuxResources = LinuxResources.toJSON(message.linuxResources);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<OpMetadata>, I>>(base?: I): OpMetadata {
     return OpMetadata.fromPartial(base ?? ({} as any));
   },
@@ -3835,24 +3023,6 @@ export const OpMetadata_DescriptionEntry: MessageFns<OpMetadata_DescriptionEntry
     }
   },
 
-  fromJSON(object: any): OpMetadata_DescriptionEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: OpMetadata_DescriptionEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<OpMetadata_DescriptionEntry>, I>>(base?: I): OpMetadata_DescriptionEntry {
     return OpMetadata_DescriptionEntry.fromPartial(base ?? ({} as any));
   },
@@ -3934,24 +3104,6 @@ export const OpMetadata_CapsEntry: MessageFns<OpMetadata_CapsEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): OpMetadata_CapsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.Boolean(object.value) : false,
-    };
-  },
-
-  toJSON(message: OpMetadata_CapsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== false) {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<OpMetadata_CapsEntry>, I>>(base?: I): OpMetadata_CapsEntry {
@@ -4038,35 +3190,6 @@ export const Source: MessageFns<Source> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Source {
-    return {
-      locations: isObject(object.locations)
-        ? (globalThis.Object.entries(object.locations) as [string, any][]).reduce(
-          (acc: Map<string, Locations>, [key, value]: [string, any]) => {
-            acc.set(key, Locations.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      infos: globalThis.Array.isArray(object?.infos) ? object.infos.map((e: any) => SourceInfo.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: Source): unknown {
-    const obj: any = {};
-    if (message.locations?.size) {
-      obj.locations = {};
-      message.locations.forEach((v, k) => {
-        obj.locations[k] = Locations.toJSON(v);
-      });
-    }
-    if (message.infos?.length) {
-      obj.infos = message.infos.map((e) => SourceInfo.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Source>, I>>(base?: I): Source {
@@ -4160,24 +3283,6 @@ export const Source_LocationsEntry: MessageFns<Source_LocationsEntry> = {
     }
   },
 
-  fromJSON(object: any): Source_LocationsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Locations.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: Source_LocationsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = Locations.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Source_LocationsEntry>, I>>(base?: I): Source_LocationsEntry {
     return Source_LocationsEntry.fromPartial(base ?? ({} as any));
   },
@@ -4250,22 +3355,6 @@ export const Locations: MessageFns<Locations> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Locations {
-    return {
-      locations: globalThis.Array.isArray(object?.locations)
-        ? object.locations.map((e: any) => Location.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: Locations): unknown {
-    const obj: any = {};
-    if (message.locations?.length) {
-      obj.locations = message.locations.map((e) => Location.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Locations>, I>>(base?: I): Locations {
@@ -4372,32 +3461,6 @@ export const SourceInfo: MessageFns<SourceInfo> = {
     }
   },
 
-  fromJSON(object: any): SourceInfo {
-    return {
-      filename: isSet(object.filename) ? globalThis.String(object.filename) : "",
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
-      definition: isSet(object.definition) ? Definition.fromJSON(object.definition) : undefined,
-      language: isSet(object.language) ? globalThis.String(object.language) : "",
-    };
-  },
-
-  toJSON(message: SourceInfo): unknown {
-    const obj: any = {};
-    if (message.filename !== "") {
-      obj.filename = message.filename;
-    }
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    if (message.definition !== undefined) {
-      obj.definition = Definition.toJSON(message.definition);
-    }
-    if (message.language !== "") {
-      obj.language = message.language;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<SourceInfo>, I>>(base?: I): SourceInfo {
     return SourceInfo.fromPartial(base ?? ({} as any));
   },
@@ -4485,24 +3548,6 @@ export const Location: MessageFns<Location> = {
     }
   },
 
-  fromJSON(object: any): Location {
-    return {
-      sourceIndex: isSet(object.sourceIndex) ? globalThis.Number(object.sourceIndex) : 0,
-      ranges: globalThis.Array.isArray(object?.ranges) ? object.ranges.map((e: any) => Range.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: Location): unknown {
-    const obj: any = {};
-    if (message.sourceIndex !== 0) {
-      obj.sourceIndex = Math.round(message.sourceIndex);
-    }
-    if (message.ranges?.length) {
-      obj.ranges = message.ranges.map((e) => Range.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Location>, I>>(base?: I): Location {
     return Location.fromPartial(base ?? ({} as any));
   },
@@ -4584,24 +3629,6 @@ export const Range: MessageFns<Range> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Range {
-    return {
-      start: isSet(object.start) ? Position.fromJSON(object.start) : undefined,
-      end: isSet(object.end) ? Position.fromJSON(object.end) : undefined,
-    };
-  },
-
-  toJSON(message: Range): unknown {
-    const obj: any = {};
-    if (message.start !== undefined) {
-      obj.start = Position.toJSON(message.start);
-    }
-    if (message.end !== undefined) {
-      obj.end = Position.toJSON(message.end);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<Range>, I>>(base?: I): Range {
@@ -4689,24 +3716,6 @@ export const Position: MessageFns<Position> = {
     }
   },
 
-  fromJSON(object: any): Position {
-    return {
-      line: isSet(object.line) ? globalThis.Number(object.line) : 0,
-      character: isSet(object.character) ? globalThis.Number(object.character) : 0,
-    };
-  },
-
-  toJSON(message: Position): unknown {
-    const obj: any = {};
-    if (message.line !== 0) {
-      obj.line = Math.round(message.line);
-    }
-    if (message.character !== 0) {
-      obj.character = Math.round(message.character);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Position>, I>>(base?: I): Position {
     return Position.fromPartial(base ?? ({} as any));
   },
@@ -4777,18 +3786,6 @@ export const ExportCache: MessageFns<ExportCache> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ExportCache {
-    return { Value: isSet(object.Value) ? globalThis.Boolean(object.Value) : false };
-  },
-
-  toJSON(message: ExportCache): unknown {
-    const obj: any = {};
-    if (message.Value !== false) {
-      obj.Value = message.Value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ExportCache>, I>>(base?: I): ExportCache {
@@ -4882,28 +3879,6 @@ export const ProgressGroup: MessageFns<ProgressGroup> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ProgressGroup {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      weak: isSet(object.weak) ? globalThis.Boolean(object.weak) : false,
-    };
-  },
-
-  toJSON(message: ProgressGroup): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.weak !== false) {
-      obj.weak = message.weak;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ProgressGroup>, I>>(base?: I): ProgressGroup {
@@ -5069,44 +4044,6 @@ export const LinuxResources: MessageFns<LinuxResources> = {
     }
   },
 
-  fromJSON(object: any): LinuxResources {
-    return {
-      memory: isSet(object.memory) ? BigInt(object.memory) : 0n,
-      memorySwap: isSet(object.memorySwap) ? BigInt(object.memorySwap) : 0n,
-      cpuShares: isSet(object.cpuShares) ? BigInt(object.cpuShares) : 0n,
-      cpuPeriod: isSet(object.cpuPeriod) ? BigInt(object.cpuPeriod) : 0n,
-      cpuQuota: isSet(object.cpuQuota) ? BigInt(object.cpuQuota) : 0n,
-      cpusetCpus: isSet(object.cpusetCpus) ? globalThis.String(object.cpusetCpus) : "",
-      cpusetMems: isSet(object.cpusetMems) ? globalThis.String(object.cpusetMems) : "",
-    };
-  },
-
-  toJSON(message: LinuxResources): unknown {
-    const obj: any = {};
-    if (message.memory !== 0n) {
-      obj.memory = message.memory.toString();
-    }
-    if (message.memorySwap !== 0n) {
-      obj.memorySwap = message.memorySwap.toString();
-    }
-    if (message.cpuShares !== 0n) {
-      obj.cpuShares = message.cpuShares.toString();
-    }
-    if (message.cpuPeriod !== 0n) {
-      obj.cpuPeriod = message.cpuPeriod.toString();
-    }
-    if (message.cpuQuota !== 0n) {
-      obj.cpuQuota = message.cpuQuota.toString();
-    }
-    if (message.cpusetCpus !== "") {
-      obj.cpusetCpus = message.cpusetCpus;
-    }
-    if (message.cpusetMems !== "") {
-      obj.cpusetMems = message.cpusetMems;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<LinuxResources>, I>>(base?: I): LinuxResources {
     return LinuxResources.fromPartial(base ?? ({} as any));
   },
@@ -5230,56 +4167,6 @@ export const ProxyEnv: MessageFns<ProxyEnv> = {
     }
   },
 
-  fromJSON(object: any): ProxyEnv {
-    return {
-      httpProxy: isSet(object.httpProxy)
-        ? globalThis.String(object.httpProxy)
-        : isSet(object.http_proxy)
-        ? globalThis.String(object.http_proxy)
-        : "",
-      httpsProxy: isSet(object.httpsProxy)
-        ? globalThis.String(object.httpsProxy)
-        : isSet(object.https_proxy)
-        ? globalThis.String(object.https_proxy)
-        : "",
-      ftpProxy: isSet(object.ftpProxy)
-        ? globalThis.String(object.ftpProxy)
-        : isSet(object.ftp_proxy)
-        ? globalThis.String(object.ftp_proxy)
-        : "",
-      noProxy: isSet(object.noProxy)
-        ? globalThis.String(object.noProxy)
-        : isSet(object.no_proxy)
-        ? globalThis.String(object.no_proxy)
-        : "",
-      allProxy: isSet(object.allProxy)
-        ? globalThis.String(object.allProxy)
-        : isSet(object.all_proxy)
-        ? globalThis.String(object.all_proxy)
-        : "",
-    };
-  },
-
-  toJSON(message: ProxyEnv): unknown {
-    const obj: any = {};
-    if (message.httpProxy !== "") {
-      obj.httpProxy = message.httpProxy;
-    }
-    if (message.httpsProxy !== "") {
-      obj.httpsProxy = message.httpsProxy;
-    }
-    if (message.ftpProxy !== "") {
-      obj.ftpProxy = message.ftpProxy;
-    }
-    if (message.noProxy !== "") {
-      obj.noProxy = message.noProxy;
-    }
-    if (message.allProxy !== "") {
-      obj.allProxy = message.allProxy;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ProxyEnv>, I>>(base?: I): ProxyEnv {
     return ProxyEnv.fromPartial(base ?? ({} as any));
   },
@@ -5353,20 +4240,6 @@ export const WorkerConstraints: MessageFns<WorkerConstraints> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): WorkerConstraints {
-    return {
-      filter: globalThis.Array.isArray(object?.filter) ? object.filter.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: WorkerConstraints): unknown {
-    const obj: any = {};
-    if (message.filter?.length) {
-      obj.filter = message.filter;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<WorkerConstraints>, I>>(base?: I): WorkerConstraints {
@@ -5465,39 +4338,6 @@ export const Definition: MessageFns<Definition> = {
     }
   },
 
-  fromJSON(object: any): Definition {
-    return {
-      def: globalThis.Array.isArray(object?.def) ? object.def.map((e: any) => bytesFromBase64(e)) : [],
-      metadata: isObject(object.metadata)
-        ? (globalThis.Object.entries(object.metadata) as [string, any][]).reduce(
-          (acc: Map<string, OpMetadata>, [key, value]: [string, any]) => {
-            acc.set(key, OpMetadata.fromJSON(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      Source: isSet(object.Source) ? Source.fromJSON(object.Source) : undefined,
-    };
-  },
-
-  toJSON(message: Definition): unknown {
-    const obj: any = {};
-    if (message.def?.length) {
-      obj.def = message.def.map((e) => base64FromBytes(e));
-    }
-    if (message.metadata?.size) {
-      obj.metadata = {};
-      message.metadata.forEach((v, k) => {
-        obj.metadata[k] = OpMetadata.toJSON(v);
-      });
-    }
-    if (message.Source !== undefined) {
-      obj.Source = Source.toJSON(message.Source);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Definition>, I>>(base?: I): Definition {
     return Definition.fromPartial(base ?? ({} as any));
   },
@@ -5592,24 +4432,6 @@ export const Definition_MetadataEntry: MessageFns<Definition_MetadataEntry> = {
     }
   },
 
-  fromJSON(object: any): Definition_MetadataEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? OpMetadata.fromJSON(object.value) : undefined,
-    };
-  },
-
-  toJSON(message: Definition_MetadataEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== undefined) {
-      obj.value = OpMetadata.toJSON(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Definition_MetadataEntry>, I>>(base?: I): Definition_MetadataEntry {
     return Definition_MetadataEntry.fromPartial(base ?? ({} as any));
   },
@@ -5682,20 +4504,6 @@ export const FileOp: MessageFns<FileOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FileOp {
-    return {
-      actions: globalThis.Array.isArray(object?.actions) ? object.actions.map((e: any) => FileAction.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: FileOp): unknown {
-    const obj: any = {};
-    if (message.actions?.length) {
-      obj.actions = message.actions.map((e) => FileAction.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FileOp>, I>>(base?: I): FileOp {
@@ -5855,50 +4663,6 @@ export const FileAction: MessageFns<FileAction> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FileAction {
-    return {
-      input: isSet(object.input) ? BigInt(object.input) : 0n,
-      secondaryInput: isSet(object.secondaryInput) ? BigInt(object.secondaryInput) : 0n,
-      output: isSet(object.output) ? BigInt(object.output) : 0n,
-      action: isSet(object.copy)
-        ? { $case: "copy", value: FileActionCopy.fromJSON(object.copy) }
-        : isSet(object.mkfile)
-        ? { $case: "mkfile", value: FileActionMkFile.fromJSON(object.mkfile) }
-        : isSet(object.mkdir)
-        ? { $case: "mkdir", value: FileActionMkDir.fromJSON(object.mkdir) }
-        : isSet(object.rm)
-        ? { $case: "rm", value: FileActionRm.fromJSON(object.rm) }
-        : isSet(object.symlink)
-        ? { $case: "symlink", value: FileActionSymlink.fromJSON(object.symlink) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: FileAction): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    if (message.secondaryInput !== 0n) {
-      obj.secondaryInput = message.secondaryInput.toString();
-    }
-    if (message.output !== 0n) {
-      obj.output = message.output.toString();
-    }
-    if (message.action?.$case === "copy") {
-      obj.copy = FileActionCopy.toJSON(message.action.value);
-    } else if (message.action?.$case === "mkfile") {
-      obj.mkfile = FileActionMkFile.toJSON(message.action.value);
-    } else if (message.action?.$case === "mkdir") {
-      obj.mkdir = FileActionMkDir.toJSON(message.action.value);
-    } else if (message.action?.$case === "rm") {
-      obj.rm = FileActionRm.toJSON(message.action.value);
-    } else if (message.action?.$case === "symlink") {
-      obj.symlink = FileActionSymlink.toJSON(message.action.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FileAction>, I>>(base?: I): FileAction {
@@ -6194,96 +4958,6 @@ export const FileActionCopy: MessageFns<FileActionCopy> = {
     }
   },
 
-  fromJSON(object: any): FileActionCopy {
-    return {
-      src: isSet(object.src) ? globalThis.String(object.src) : "",
-      dest: isSet(object.dest) ? globalThis.String(object.dest) : "",
-      owner: isSet(object.owner) ? ChownOpt.fromJSON(object.owner) : undefined,
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      followSymlink: isSet(object.followSymlink) ? globalThis.Boolean(object.followSymlink) : false,
-      dirCopyContents: isSet(object.dirCopyContents) ? globalThis.Boolean(object.dirCopyContents) : false,
-      attemptUnpackDockerCompatibility: isSet(object.attemptUnpackDockerCompatibility)
-        ? globalThis.Boolean(object.attemptUnpackDockerCompatibility)
-        : false,
-      createDestPath: isSet(object.createDestPath) ? globalThis.Boolean(object.createDestPath) : false,
-      allowWildcard: isSet(object.allowWildcard) ? globalThis.Boolean(object.allowWildcard) : false,
-      allowEmptyWildcard: isSet(object.allowEmptyWildcard) ? globalThis.Boolean(object.allowEmptyWildcard) : false,
-      timestamp: isSet(object.timestamp) ? BigInt(object.timestamp) : 0n,
-      includePatterns: globalThis.Array.isArray(object?.includePatterns)
-        ? object.includePatterns.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.include_patterns)
-        ? object.include_patterns.map((e: any) => globalThis.String(e))
-        : [],
-      excludePatterns: globalThis.Array.isArray(object?.excludePatterns)
-        ? object.excludePatterns.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.exclude_patterns)
-        ? object.exclude_patterns.map((e: any) => globalThis.String(e))
-        : [],
-      alwaysReplaceExistingDestPaths: isSet(object.alwaysReplaceExistingDestPaths)
-        ? globalThis.Boolean(object.alwaysReplaceExistingDestPaths)
-        : false,
-      modeStr: isSet(object.modeStr) ? globalThis.String(object.modeStr) : "",
-      requiredPaths: globalThis.Array.isArray(object?.requiredPaths)
-        ? object.requiredPaths.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.required_paths)
-        ? object.required_paths.map((e: any) => globalThis.String(e))
-        : [],
-    };
-  },
-
-  toJSON(message: FileActionCopy): unknown {
-    const obj: any = {};
-    if (message.src !== "") {
-      obj.src = message.src;
-    }
-    if (message.dest !== "") {
-      obj.dest = message.dest;
-    }
-    if (message.owner !== undefined) {
-      obj.owner = ChownOpt.toJSON(message.owner);
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.followSymlink !== false) {
-      obj.followSymlink = message.followSymlink;
-    }
-    if (message.dirCopyContents !== false) {
-      obj.dirCopyContents = message.dirCopyContents;
-    }
-    if (message.attemptUnpackDockerCompatibility !== false) {
-      obj.attemptUnpackDockerCompatibility = message.attemptUnpackDockerCompatibility;
-    }
-    if (message.createDestPath !== false) {
-      obj.createDestPath = message.createDestPath;
-    }
-    if (message.allowWildcard !== false) {
-      obj.allowWildcard = message.allowWildcard;
-    }
-    if (message.allowEmptyWildcard !== false) {
-      obj.allowEmptyWildcard = message.allowEmptyWildcard;
-    }
-    if (message.timestamp !== 0n) {
-      obj.timestamp = message.timestamp.toString();
-    }
-    if (message.includePatterns?.length) {
-      obj.includePatterns = message.includePatterns;
-    }
-    if (message.excludePatterns?.length) {
-      obj.excludePatterns = message.excludePatterns;
-    }
-    if (message.alwaysReplaceExistingDestPaths !== false) {
-      obj.alwaysReplaceExistingDestPaths = message.alwaysReplaceExistingDestPaths;
-    }
-    if (message.modeStr !== "") {
-      obj.modeStr = message.modeStr;
-    }
-    if (message.requiredPaths?.length) {
-      obj.requiredPaths = message.requiredPaths;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FileActionCopy>, I>>(base?: I): FileActionCopy {
     return FileActionCopy.fromPartial(base ?? ({} as any));
   },
@@ -6419,36 +5093,6 @@ export const FileActionMkFile: MessageFns<FileActionMkFile> = {
     }
   },
 
-  fromJSON(object: any): FileActionMkFile {
-    return {
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
-      owner: isSet(object.owner) ? ChownOpt.fromJSON(object.owner) : undefined,
-      timestamp: isSet(object.timestamp) ? BigInt(object.timestamp) : 0n,
-    };
-  },
-
-  toJSON(message: FileActionMkFile): unknown {
-    const obj: any = {};
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    if (message.owner !== undefined) {
-      obj.owner = ChownOpt.toJSON(message.owner);
-    }
-    if (message.timestamp !== 0n) {
-      obj.timestamp = message.timestamp.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FileActionMkFile>, I>>(base?: I): FileActionMkFile {
     return FileActionMkFile.fromPartial(base ?? ({} as any));
   },
@@ -6560,32 +5204,6 @@ export const FileActionSymlink: MessageFns<FileActionSymlink> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FileActionSymlink {
-    return {
-      oldpath: isSet(object.oldpath) ? globalThis.String(object.oldpath) : "",
-      newpath: isSet(object.newpath) ? globalThis.String(object.newpath) : "",
-      owner: isSet(object.owner) ? ChownOpt.fromJSON(object.owner) : undefined,
-      timestamp: isSet(object.timestamp) ? BigInt(object.timestamp) : 0n,
-    };
-  },
-
-  toJSON(message: FileActionSymlink): unknown {
-    const obj: any = {};
-    if (message.oldpath !== "") {
-      obj.oldpath = message.oldpath;
-    }
-    if (message.newpath !== "") {
-      obj.newpath = message.newpath;
-    }
-    if (message.owner !== undefined) {
-      obj.owner = ChownOpt.toJSON(message.owner);
-    }
-    if (message.timestamp !== 0n) {
-      obj.timestamp = message.timestamp.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FileActionSymlink>, I>>(base?: I): FileActionSymlink {
@@ -6711,36 +5329,6 @@ export const FileActionMkDir: MessageFns<FileActionMkDir> = {
     }
   },
 
-  fromJSON(object: any): FileActionMkDir {
-    return {
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      makeParents: isSet(object.makeParents) ? globalThis.Boolean(object.makeParents) : false,
-      owner: isSet(object.owner) ? ChownOpt.fromJSON(object.owner) : undefined,
-      timestamp: isSet(object.timestamp) ? BigInt(object.timestamp) : 0n,
-    };
-  },
-
-  toJSON(message: FileActionMkDir): unknown {
-    const obj: any = {};
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.makeParents !== false) {
-      obj.makeParents = message.makeParents;
-    }
-    if (message.owner !== undefined) {
-      obj.owner = ChownOpt.toJSON(message.owner);
-    }
-    if (message.timestamp !== 0n) {
-      obj.timestamp = message.timestamp.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FileActionMkDir>, I>>(base?: I): FileActionMkDir {
     return FileActionMkDir.fromPartial(base ?? ({} as any));
   },
@@ -6840,28 +5428,6 @@ export const FileActionRm: MessageFns<FileActionRm> = {
     }
   },
 
-  fromJSON(object: any): FileActionRm {
-    return {
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      allowNotFound: isSet(object.allowNotFound) ? globalThis.Boolean(object.allowNotFound) : false,
-      allowWildcard: isSet(object.allowWildcard) ? globalThis.Boolean(object.allowWildcard) : false,
-    };
-  },
-
-  toJSON(message: FileActionRm): unknown {
-    const obj: any = {};
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.allowNotFound !== false) {
-      obj.allowNotFound = message.allowNotFound;
-    }
-    if (message.allowWildcard !== false) {
-      obj.allowWildcard = message.allowWildcard;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FileActionRm>, I>>(base?: I): FileActionRm {
     return FileActionRm.fromPartial(base ?? ({} as any));
   },
@@ -6944,24 +5510,6 @@ export const ChownOpt: MessageFns<ChownOpt> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ChownOpt {
-    return {
-      user: isSet(object.user) ? UserOpt.fromJSON(object.user) : undefined,
-      group: isSet(object.group) ? UserOpt.fromJSON(object.group) : undefined,
-    };
-  },
-
-  toJSON(message: ChownOpt): unknown {
-    const obj: any = {};
-    if (message.user !== undefined) {
-      obj.user = UserOpt.toJSON(message.user);
-    }
-    if (message.group !== undefined) {
-      obj.group = UserOpt.toJSON(message.group);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ChownOpt>, I>>(base?: I): ChownOpt {
@@ -7049,26 +5597,6 @@ export const UserOpt: MessageFns<UserOpt> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): UserOpt {
-    return {
-      user: isSet(object.byName)
-        ? { $case: "byName", value: NamedUserOpt.fromJSON(object.byName) }
-        : isSet(object.byID)
-        ? { $case: "byID", value: globalThis.Number(object.byID) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: UserOpt): unknown {
-    const obj: any = {};
-    if (message.user?.$case === "byName") {
-      obj.byName = NamedUserOpt.toJSON(message.user.value);
-    } else if (message.user?.$case === "byID") {
-      obj.byID = Math.round(message.user.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UserOpt>, I>>(base?: I): UserOpt {
@@ -7169,24 +5697,6 @@ export const NamedUserOpt: MessageFns<NamedUserOpt> = {
     }
   },
 
-  fromJSON(object: any): NamedUserOpt {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      input: isSet(object.input) ? BigInt(object.input) : 0n,
-    };
-  },
-
-  toJSON(message: NamedUserOpt): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<NamedUserOpt>, I>>(base?: I): NamedUserOpt {
     return NamedUserOpt.fromPartial(base ?? ({} as any));
   },
@@ -7262,18 +5772,6 @@ export const MergeInput: MessageFns<MergeInput> = {
     }
   },
 
-  fromJSON(object: any): MergeInput {
-    return { input: isSet(object.input) ? BigInt(object.input) : 0n };
-  },
-
-  toJSON(message: MergeInput): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<MergeInput>, I>>(base?: I): MergeInput {
     return MergeInput.fromPartial(base ?? ({} as any));
   },
@@ -7343,20 +5841,6 @@ export const MergeOp: MessageFns<MergeOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): MergeOp {
-    return {
-      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => MergeInput.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: MergeOp): unknown {
-    const obj: any = {};
-    if (message.inputs?.length) {
-      obj.inputs = message.inputs.map((e) => MergeInput.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<MergeOp>, I>>(base?: I): MergeOp {
@@ -7433,18 +5917,6 @@ export const LowerDiffInput: MessageFns<LowerDiffInput> = {
     }
   },
 
-  fromJSON(object: any): LowerDiffInput {
-    return { input: isSet(object.input) ? BigInt(object.input) : 0n };
-  },
-
-  toJSON(message: LowerDiffInput): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<LowerDiffInput>, I>>(base?: I): LowerDiffInput {
     return LowerDiffInput.fromPartial(base ?? ({} as any));
   },
@@ -7517,18 +5989,6 @@ export const UpperDiffInput: MessageFns<UpperDiffInput> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): UpperDiffInput {
-    return { input: isSet(object.input) ? BigInt(object.input) : 0n };
-  },
-
-  toJSON(message: UpperDiffInput): unknown {
-    const obj: any = {};
-    if (message.input !== 0n) {
-      obj.input = message.input.toString();
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<UpperDiffInput>, I>>(base?: I): UpperDiffInput {
@@ -7611,24 +6071,6 @@ export const DiffOp: MessageFns<DiffOp> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): DiffOp {
-    return {
-      lower: isSet(object.lower) ? LowerDiffInput.fromJSON(object.lower) : undefined,
-      upper: isSet(object.upper) ? UpperDiffInput.fromJSON(object.upper) : undefined,
-    };
-  },
-
-  toJSON(message: DiffOp): unknown {
-    const obj: any = {};
-    if (message.lower !== undefined) {
-      obj.lower = LowerDiffInput.toJSON(message.lower);
-    }
-    if (message.upper !== undefined) {
-      obj.upper = UpperDiffInput.toJSON(message.upper);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<DiffOp>, I>>(base?: I): DiffOp {
@@ -7735,24 +6177,6 @@ export const PassthroughOp: MessageFns<PassthroughOp> = {
     }
   },
 
-  fromJSON(object: any): PassthroughOp {
-    return {
-      id: isSet(object.id) ? globalThis.String(object.id) : "",
-      outputs: globalThis.Array.isArray(object?.outputs) ? object.outputs.map((e: any) => BigInt(e)) : [],
-    };
-  },
-
-  toJSON(message: PassthroughOp): unknown {
-    const obj: any = {};
-    if (message.id !== "") {
-      obj.id = message.id;
-    }
-    if (message.outputs?.length) {
-      obj.outputs = message.outputs.map((e) => e.toString());
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<PassthroughOp>, I>>(base?: I): PassthroughOp {
     return PassthroughOp.fromPartial(base ?? ({} as any));
   },
@@ -7763,31 +6187,6 @@ export const PassthroughOp: MessageFns<PassthroughOp> = {
     return message;
   },
 };
-
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
@@ -7802,19 +6201,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

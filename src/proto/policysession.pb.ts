@@ -8,7 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { ResolveSourceMetaRequest, ResolveSourceMetaResponse } from "./gateway.pb.ts";
 import { Platform, SourceOp } from "./ops.pb.ts";
-import { PolicyAction, policyActionFromJSON, policyActionToJSON } from "./policy.pb.ts";
+import { PolicyAction } from "./policy.pb.ts";
 
 export const protobufPackage = "moby.buildkit.v1.sourcepolicy.policysession";
 
@@ -133,39 +133,6 @@ export const CheckPolicyRequest: MessageFns<CheckPolicyRequest> = {
     }
   },
 
-  fromJSON(object: any): CheckPolicyRequest {
-    return {
-      Platform: isSet(object.Platform) ? Platform.fromJSON(object.Platform) : undefined,
-      Source: isSet(object.Source) ? ResolveSourceMetaResponse.fromJSON(object.Source) : undefined,
-      caps: isObject(object.caps)
-        ? (globalThis.Object.entries(object.caps) as [string, any][]).reduce(
-          (acc: Map<string, boolean>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.Boolean(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: CheckPolicyRequest): unknown {
-    const obj: any = {};
-    if (message.Platform !== undefined) {
-      obj.Platform = Platform.toJSON(message.Platform);
-    }
-    if (message.Source !== undefined) {
-      obj.Source = ResolveSourceMetaResponse.toJSON(message.Source);
-    }
-    if (message.caps?.size) {
-      obj.caps = {};
-      message.caps.forEach((v, k) => {
-        obj.caps[k] = v;
-      });
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CheckPolicyRequest>, I>>(base?: I): CheckPolicyRequest {
     return CheckPolicyRequest.fromPartial(base ?? ({} as any));
   },
@@ -262,24 +229,6 @@ export const CheckPolicyRequest_CapsEntry: MessageFns<CheckPolicyRequest_CapsEnt
     }
   },
 
-  fromJSON(object: any): CheckPolicyRequest_CapsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.Boolean(object.value) : false,
-    };
-  },
-
-  toJSON(message: CheckPolicyRequest_CapsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== false) {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CheckPolicyRequest_CapsEntry>, I>>(base?: I): CheckPolicyRequest_CapsEntry {
     return CheckPolicyRequest_CapsEntry.fromPartial(base ?? ({} as any));
   },
@@ -363,26 +312,6 @@ export const CheckPolicyResponse: MessageFns<CheckPolicyResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CheckPolicyResponse {
-    return {
-      result: isSet(object.decision)
-        ? { $case: "decision", value: DecisionResponse.fromJSON(object.decision) }
-        : isSet(object.request)
-        ? { $case: "request", value: ResolveSourceMetaRequest.fromJSON(object.request) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: CheckPolicyResponse): unknown {
-    const obj: any = {};
-    if (message.result?.$case === "decision") {
-      obj.decision = DecisionResponse.toJSON(message.result.value);
-    } else if (message.result?.$case === "request") {
-      obj.request = ResolveSourceMetaRequest.toJSON(message.result.value);
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<CheckPolicyResponse>, I>>(base?: I): CheckPolicyResponse {
@@ -491,30 +420,6 @@ export const DecisionResponse: MessageFns<DecisionResponse> = {
     }
   },
 
-  fromJSON(object: any): DecisionResponse {
-    return {
-      action: isSet(object.action) ? policyActionFromJSON(object.action) : 0,
-      denyMessages: globalThis.Array.isArray(object?.denyMessages)
-        ? object.denyMessages.map((e: any) => DenyMessage.fromJSON(e))
-        : [],
-      update: isSet(object.update) ? SourceOp.fromJSON(object.update) : undefined,
-    };
-  },
-
-  toJSON(message: DecisionResponse): unknown {
-    const obj: any = {};
-    if (message.action !== 0) {
-      obj.action = policyActionToJSON(message.action);
-    }
-    if (message.denyMessages?.length) {
-      obj.denyMessages = message.denyMessages.map((e) => DenyMessage.toJSON(e));
-    }
-    if (message.update !== undefined) {
-      obj.update = SourceOp.toJSON(message.update);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DecisionResponse>, I>>(base?: I): DecisionResponse {
     return DecisionResponse.fromPartial(base ?? ({} as any));
   },
@@ -590,18 +495,6 @@ export const DenyMessage: MessageFns<DenyMessage> = {
     }
   },
 
-  fromJSON(object: any): DenyMessage {
-    return { message: isSet(object.message) ? globalThis.String(object.message) : "" };
-  },
-
-  toJSON(message: DenyMessage): unknown {
-    const obj: any = {};
-    if (message.message !== "") {
-      obj.message = message.message;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<DenyMessage>, I>>(base?: I): DenyMessage {
     return DenyMessage.fromPartial(base ?? ({} as any));
   },
@@ -641,19 +534,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -130,35 +130,6 @@ export const FindExportersRequest: MessageFns<FindExportersRequest> = {
     }
   },
 
-  fromJSON(object: any): FindExportersRequest {
-    return {
-      metadata: isObject(object.metadata)
-        ? (globalThis.Object.entries(object.metadata) as [string, any][]).reduce(
-          (acc: Map<string, Uint8Array>, [key, value]: [string, any]) => {
-            acc.set(key, bytesFromBase64(value as string));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      refs: globalThis.Array.isArray(object?.refs) ? object.refs.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: FindExportersRequest): unknown {
-    const obj: any = {};
-    if (message.metadata?.size) {
-      obj.metadata = {};
-      message.metadata.forEach((v, k) => {
-        obj.metadata[k] = base64FromBytes(v);
-      });
-    }
-    if (message.refs?.length) {
-      obj.refs = message.refs;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FindExportersRequest>, I>>(base?: I): FindExportersRequest {
     return FindExportersRequest.fromPartial(base ?? ({} as any));
   },
@@ -250,24 +221,6 @@ export const FindExportersRequest_MetadataEntry: MessageFns<FindExportersRequest
     }
   },
 
-  fromJSON(object: any): FindExportersRequest_MetadataEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: FindExportersRequest_MetadataEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value.length !== 0) {
-      obj.value = base64FromBytes(message.value);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FindExportersRequest_MetadataEntry>, I>>(
     base?: I,
   ): FindExportersRequest_MetadataEntry {
@@ -342,22 +295,6 @@ export const FindExportersResponse: MessageFns<FindExportersResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FindExportersResponse {
-    return {
-      exporters: globalThis.Array.isArray(object?.exporters)
-        ? object.exporters.map((e: any) => ExporterRequest.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: FindExportersResponse): unknown {
-    const obj: any = {};
-    if (message.exporters?.length) {
-      obj.exporters = message.exporters.map((e) => ExporterRequest.toJSON(e));
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FindExportersResponse>, I>>(base?: I): FindExportersResponse {
@@ -443,35 +380,6 @@ export const ExporterRequest: MessageFns<ExporterRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ExporterRequest {
-    return {
-      Type: isSet(object.Type) ? globalThis.String(object.Type) : "",
-      Attrs: isObject(object.Attrs)
-        ? (globalThis.Object.entries(object.Attrs) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: ExporterRequest): unknown {
-    const obj: any = {};
-    if (message.Type !== "") {
-      obj.Type = message.Type;
-    }
-    if (message.Attrs?.size) {
-      obj.Attrs = {};
-      message.Attrs.forEach((v, k) => {
-        obj.Attrs[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<ExporterRequest>, I>>(base?: I): ExporterRequest {
@@ -565,24 +473,6 @@ export const ExporterRequest_AttrsEntry: MessageFns<ExporterRequest_AttrsEntry> 
     }
   },
 
-  fromJSON(object: any): ExporterRequest_AttrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: ExporterRequest_AttrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ExporterRequest_AttrsEntry>, I>>(base?: I): ExporterRequest_AttrsEntry {
     return ExporterRequest_AttrsEntry.fromPartial(base ?? ({} as any));
   },
@@ -656,39 +546,6 @@ export const FinalizeExportRequest: MessageFns<FinalizeExportRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): FinalizeExportRequest {
-    return {
-      exporterResponse: isObject(object.exporterResponse)
-        ? (globalThis.Object.entries(object.exporterResponse) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : isObject(object.exporter_response)
-        ? (globalThis.Object.entries(object.exporter_response) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-    };
-  },
-
-  toJSON(message: FinalizeExportRequest): unknown {
-    const obj: any = {};
-    if (message.exporterResponse?.size) {
-      obj.exporterResponse = {};
-      message.exporterResponse.forEach((v, k) => {
-        obj.exporterResponse[k] = v;
-      });
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<FinalizeExportRequest>, I>>(base?: I): FinalizeExportRequest {
@@ -784,24 +641,6 @@ export const FinalizeExportRequest_ExporterResponseEntry: MessageFns<FinalizeExp
     }
   },
 
-  fromJSON(object: any): FinalizeExportRequest_ExporterResponseEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: FinalizeExportRequest_ExporterResponseEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FinalizeExportRequest_ExporterResponseEntry>, I>>(
     base?: I,
   ): FinalizeExportRequest_ExporterResponseEntry {
@@ -867,15 +706,6 @@ export const FinalizeExportResponse: MessageFns<FinalizeExportResponse> = {
     }
   },
 
-  fromJSON(_: any): FinalizeExportResponse {
-    return {};
-  },
-
-  toJSON(_: FinalizeExportResponse): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<FinalizeExportResponse>, I>>(base?: I): FinalizeExportResponse {
     return FinalizeExportResponse.fromPartial(base ?? ({} as any));
   },
@@ -909,31 +739,6 @@ export const ExporterDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -947,19 +752,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -86,18 +86,6 @@ export const BytesMessage: MessageFns<BytesMessage> = {
     }
   },
 
-  fromJSON(object: any): BytesMessage {
-    return { data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0) };
-  },
-
-  toJSON(message: BytesMessage): unknown {
-    const obj: any = {};
-    if (message.data.length !== 0) {
-      obj.data = base64FromBytes(message.data);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BytesMessage>, I>>(base?: I): BytesMessage {
     return BytesMessage.fromPartial(base ?? ({} as any));
   },
@@ -169,18 +157,6 @@ export const CheckAgentRequest: MessageFns<CheckAgentRequest> = {
     }
   },
 
-  fromJSON(object: any): CheckAgentRequest {
-    return { ID: isSet(object.ID) ? globalThis.String(object.ID) : "" };
-  },
-
-  toJSON(message: CheckAgentRequest): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CheckAgentRequest>, I>>(base?: I): CheckAgentRequest {
     return CheckAgentRequest.fromPartial(base ?? ({} as any));
   },
@@ -241,15 +217,6 @@ export const CheckAgentResponse: MessageFns<CheckAgentResponse> = {
     }
   },
 
-  fromJSON(_: any): CheckAgentResponse {
-    return {};
-  },
-
-  toJSON(_: CheckAgentResponse): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CheckAgentResponse>, I>>(base?: I): CheckAgentResponse {
     return CheckAgentResponse.fromPartial(base ?? ({} as any));
   },
@@ -283,31 +250,6 @@ export const SSHDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -321,15 +263,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

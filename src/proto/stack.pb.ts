@@ -132,36 +132,6 @@ export const Stack: MessageFns<Stack> = {
     }
   },
 
-  fromJSON(object: any): Stack {
-    return {
-      frames: globalThis.Array.isArray(object?.frames) ? object.frames.map((e: any) => Frame.fromJSON(e)) : [],
-      cmdline: globalThis.Array.isArray(object?.cmdline) ? object.cmdline.map((e: any) => globalThis.String(e)) : [],
-      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
-      version: isSet(object.version) ? globalThis.String(object.version) : "",
-      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
-    };
-  },
-
-  toJSON(message: Stack): unknown {
-    const obj: any = {};
-    if (message.frames?.length) {
-      obj.frames = message.frames.map((e) => Frame.toJSON(e));
-    }
-    if (message.cmdline?.length) {
-      obj.cmdline = message.cmdline;
-    }
-    if (message.pid !== 0) {
-      obj.pid = Math.round(message.pid);
-    }
-    if (message.version !== "") {
-      obj.version = message.version;
-    }
-    if (message.revision !== "") {
-      obj.revision = message.revision;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Stack>, I>>(base?: I): Stack {
     return Stack.fromPartial(base ?? ({} as any));
   },
@@ -259,28 +229,6 @@ export const Frame: MessageFns<Frame> = {
     }
   },
 
-  fromJSON(object: any): Frame {
-    return {
-      Name: isSet(object.Name) ? globalThis.String(object.Name) : "",
-      File: isSet(object.File) ? globalThis.String(object.File) : "",
-      Line: isSet(object.Line) ? globalThis.Number(object.Line) : 0,
-    };
-  },
-
-  toJSON(message: Frame): unknown {
-    const obj: any = {};
-    if (message.Name !== "") {
-      obj.Name = message.Name;
-    }
-    if (message.File !== "") {
-      obj.File = message.File;
-    }
-    if (message.Line !== 0) {
-      obj.Line = Math.round(message.Line);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<Frame>, I>>(base?: I): Frame {
     return Frame.fromPartial(base ?? ({} as any));
   },
@@ -306,15 +254,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -83,24 +83,6 @@ export const ExportTraceServiceRequest: MessageFns<ExportTraceServiceRequest> = 
     }
   },
 
-  fromJSON(object: any): ExportTraceServiceRequest {
-    return {
-      resourceSpans: globalThis.Array.isArray(object?.resourceSpans)
-        ? object.resourceSpans.map((e: any) => bytesFromBase64(e))
-        : globalThis.Array.isArray(object?.resource_spans)
-        ? object.resource_spans.map((e: any) => bytesFromBase64(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ExportTraceServiceRequest): unknown {
-    const obj: any = {};
-    if (message.resourceSpans?.length) {
-      obj.resourceSpans = message.resourceSpans.map((e) => base64FromBytes(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ExportTraceServiceRequest>, I>>(base?: I): ExportTraceServiceRequest {
     return ExportTraceServiceRequest.fromPartial(base ?? ({} as any));
   },
@@ -172,24 +154,6 @@ export const ExportTraceServiceResponse: MessageFns<ExportTraceServiceResponse> 
     }
   },
 
-  fromJSON(object: any): ExportTraceServiceResponse {
-    return {
-      partialSuccess: isSet(object.partialSuccess)
-        ? bytesFromBase64(object.partialSuccess)
-        : isSet(object.partial_success)
-        ? bytesFromBase64(object.partial_success)
-        : new Uint8Array(0),
-    };
-  },
-
-  toJSON(message: ExportTraceServiceResponse): unknown {
-    const obj: any = {};
-    if (message.partialSuccess.length !== 0) {
-      obj.partialSuccess = base64FromBytes(message.partialSuccess);
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<ExportTraceServiceResponse>, I>>(base?: I): ExportTraceServiceResponse {
     return ExportTraceServiceResponse.fromPartial(base ?? ({} as any));
   },
@@ -216,31 +180,6 @@ export const TraceServiceDefinition = {
   },
 } as const;
 
-function bytesFromBase64(b64: string): Uint8Array {
-  if ((globalThis as any).Buffer) {
-    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
-  } else {
-    const bin = globalThis.atob(b64);
-    const arr = new Uint8Array(bin.length);
-    for (let i = 0; i < bin.length; ++i) {
-      arr[i] = bin.charCodeAt(i);
-    }
-    return arr;
-  }
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  if ((globalThis as any).Buffer) {
-    return (globalThis as any).Buffer.from(arr).toString("base64");
-  } else {
-    const bin: string[] = [];
-    arr.forEach((byte) => {
-      bin.push(globalThis.String.fromCharCode(byte));
-    });
-    return globalThis.btoa(bin.join(""));
-  }
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -254,15 +193,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -187,55 +187,6 @@ export const WorkerRecord: MessageFns<WorkerRecord> = {
     }
   },
 
-  fromJSON(object: any): WorkerRecord {
-    return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
-      Labels: isObject(object.Labels)
-        ? (globalThis.Object.entries(object.Labels) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      platforms: globalThis.Array.isArray(object?.platforms)
-        ? object.platforms.map((e: any) => Platform.fromJSON(e))
-        : [],
-      GCPolicy: globalThis.Array.isArray(object?.GCPolicy) ? object.GCPolicy.map((e: any) => GCPolicy.fromJSON(e)) : [],
-      BuildkitVersion: isSet(object.BuildkitVersion) ? BuildkitVersion.fromJSON(object.BuildkitVersion) : undefined,
-      CDIDevices: globalThis.Array.isArray(object?.CDIDevices)
-        ? object.CDIDevices.map((e: any) => CDIDevice.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: WorkerRecord): unknown {
-    const obj: any = {};
-    if (message.ID !== "") {
-      obj.ID = message.ID;
-    }
-    if (message.Labels?.size) {
-      obj.Labels = {};
-      message.Labels.forEach((v, k) => {
-        obj.Labels[k] = v;
-      });
-    }
-    if (message.platforms?.length) {
-      obj.platforms = message.platforms.map((e) => Platform.toJSON(e));
-    }
-    if (message.GCPolicy?.length) {
-      obj.GCPolicy = message.GCPolicy.map((e) => GCPolicy.toJSON(e));
-    }
-    if (message.BuildkitVersion !== undefined) {
-      obj.BuildkitVersion = BuildkitVersion.toJSON(message.BuildkitVersion);
-    }
-    if (message.CDIDevices?.length) {
-      obj.CDIDevices = message.CDIDevices.map((e) => CDIDevice.toJSON(e));
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<WorkerRecord>, I>>(base?: I): WorkerRecord {
     return WorkerRecord.fromPartial(base ?? ({} as any));
   },
@@ -331,24 +282,6 @@ export const WorkerRecord_LabelsEntry: MessageFns<WorkerRecord_LabelsEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): WorkerRecord_LabelsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: WorkerRecord_LabelsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create<I extends Exact<DeepPartial<WorkerRecord_LabelsEntry>, I>>(base?: I): WorkerRecord_LabelsEntry {
@@ -498,40 +431,6 @@ export const GCPolicy: MessageFns<GCPolicy> = {
     }
   },
 
-  fromJSON(object: any): GCPolicy {
-    return {
-      all: isSet(object.all) ? globalThis.Boolean(object.all) : false,
-      keepDuration: isSet(object.keepDuration) ? BigInt(object.keepDuration) : 0n,
-      filters: globalThis.Array.isArray(object?.filters) ? object.filters.map((e: any) => globalThis.String(e)) : [],
-      reservedSpace: isSet(object.reservedSpace) ? BigInt(object.reservedSpace) : 0n,
-      maxUsedSpace: isSet(object.maxUsedSpace) ? BigInt(object.maxUsedSpace) : 0n,
-      minFreeSpace: isSet(object.minFreeSpace) ? BigInt(object.minFreeSpace) : 0n,
-    };
-  },
-
-  toJSON(message: GCPolicy): unknown {
-    const obj: any = {};
-    if (message.all !== false) {
-      obj.all = message.all;
-    }
-    if (message.keepDuration !== 0n) {
-      obj.keepDuration = message.keepDuration.toString();
-    }
-    if (message.filters?.length) {
-      obj.filters = message.filters;
-    }
-    if (message.reservedSpace !== 0n) {
-      obj.reservedSpace = message.reservedSpace.toString();
-    }
-    if (message.maxUsedSpace !== 0n) {
-      obj.maxUsedSpace = message.maxUsedSpace.toString();
-    }
-    if (message.minFreeSpace !== 0n) {
-      obj.minFreeSpace = message.minFreeSpace.toString();
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<GCPolicy>, I>>(base?: I): GCPolicy {
     return GCPolicy.fromPartial(base ?? ({} as any));
   },
@@ -649,32 +548,6 @@ export const BuildkitVersion: MessageFns<BuildkitVersion> = {
     }
   },
 
-  fromJSON(object: any): BuildkitVersion {
-    return {
-      package: isSet(object.package) ? globalThis.String(object.package) : "",
-      version: isSet(object.version) ? globalThis.String(object.version) : "",
-      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
-      dockerfileVersion: isSet(object.dockerfileVersion) ? globalThis.String(object.dockerfileVersion) : "",
-    };
-  },
-
-  toJSON(message: BuildkitVersion): unknown {
-    const obj: any = {};
-    if (message.package !== "") {
-      obj.package = message.package;
-    }
-    if (message.version !== "") {
-      obj.version = message.version;
-    }
-    if (message.revision !== "") {
-      obj.revision = message.revision;
-    }
-    if (message.dockerfileVersion !== "") {
-      obj.dockerfileVersion = message.dockerfileVersion;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<BuildkitVersion>, I>>(base?: I): BuildkitVersion {
     return BuildkitVersion.fromPartial(base ?? ({} as any));
   },
@@ -785,43 +658,6 @@ export const CDIDevice: MessageFns<CDIDevice> = {
     }
   },
 
-  fromJSON(object: any): CDIDevice {
-    return {
-      Name: isSet(object.Name) ? globalThis.String(object.Name) : "",
-      AutoAllow: isSet(object.AutoAllow) ? globalThis.Boolean(object.AutoAllow) : false,
-      Annotations: isObject(object.Annotations)
-        ? (globalThis.Object.entries(object.Annotations) as [string, any][]).reduce(
-          (acc: Map<string, string>, [key, value]: [string, any]) => {
-            acc.set(key, globalThis.String(value));
-            return acc;
-          },
-          new Map(),
-        )
-        : new Map(),
-      OnDemand: isSet(object.OnDemand) ? globalThis.Boolean(object.OnDemand) : false,
-    };
-  },
-
-  toJSON(message: CDIDevice): unknown {
-    const obj: any = {};
-    if (message.Name !== "") {
-      obj.Name = message.Name;
-    }
-    if (message.AutoAllow !== false) {
-      obj.AutoAllow = message.AutoAllow;
-    }
-    if (message.Annotations?.size) {
-      obj.Annotations = {};
-      message.Annotations.forEach((v, k) => {
-        obj.Annotations[k] = v;
-      });
-    }
-    if (message.OnDemand !== false) {
-      obj.OnDemand = message.OnDemand;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CDIDevice>, I>>(base?: I): CDIDevice {
     return CDIDevice.fromPartial(base ?? ({} as any));
   },
@@ -915,24 +751,6 @@ export const CDIDevice_AnnotationsEntry: MessageFns<CDIDevice_AnnotationsEntry> 
     }
   },
 
-  fromJSON(object: any): CDIDevice_AnnotationsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: CDIDevice_AnnotationsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create<I extends Exact<DeepPartial<CDIDevice_AnnotationsEntry>, I>>(base?: I): CDIDevice_AnnotationsEntry {
     return CDIDevice_AnnotationsEntry.fromPartial(base ?? ({} as any));
   },
@@ -957,19 +775,9 @@ type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
   fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
 }

@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { BuildError, Code, invalidArgument, logger } from '../../base/index.ts';
 import type { ExecMount } from '../../executor/types.ts';
-import { MountType, mountTypeToJSON } from '../../proto/ops.pb.ts';
+import { MountType } from '../../proto/ops.pb.ts';
 import type { Mount, TmpfsOpt } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
 import type { JobContext } from '../../solver/types.ts';
@@ -92,7 +92,7 @@ export class StepMounts {
   async #add(mount: Mount): Promise<void> {
     const isRoot = mount.dest === '/';
     if (isRoot && mount.mountType !== MountType.BIND) {
-      throw invalidArgument(`invalid mount type ${mountTypeToJSON(mount.mountType)} for ${mount.dest}`);
+      throw invalidArgument(`invalid mount type ${mountTypeName(mount.mountType)} for ${mount.dest}`);
     }
     const source = await this.#open(mount, this.#inputOf(mount));
     if (source === 'left out') return;
@@ -126,7 +126,7 @@ export class StepMounts {
       case MountType.SSH:
         return (await sshMountable(sessions, mount.SSHOpt, context)) ?? 'left out';
       default:
-        throw new BuildError(Code.Unknown, `mount type ${mountTypeToJSON(mount.mountType)} not implemented`);
+        throw new BuildError(Code.Unknown, `mount type ${mountTypeName(mount.mountType)} not implemented`);
     }
   }
 
@@ -163,4 +163,9 @@ export class StepMounts {
     if (mount.output !== NONE && base !== undefined) this.#outputs.push({ kind: 'input', ref: base.fork() });
     return ref;
   }
+}
+
+/** As Go prints an enum's value. */
+function mountTypeName(type: MountType): string {
+  return Object.entries(MountType).find(([, value]) => value === type)?.[0] ?? String(type);
 }

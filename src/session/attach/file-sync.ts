@@ -13,6 +13,8 @@ export function packetChannel(input: MessageReader<Uint8Array>, output: MessageW
 /** Local directories by name. Owners are zeroed, as every client does: who built must not change the cache. */
 export function provideDirectories(directories: ReadonlyMap<string, string>): Attachable {
   const method = rawMethod(FileSyncDefinition.methods.diffCopy);
+  // Loaded while the daemon works on the request, so that it is there when the daemon asks; what fails here fails there.
+  setImmediate(() => void import('../../files/index.ts').catch(() => {}));
   return {
     register: (server) =>
       server.add(oneMethod(FileSyncDefinition, 'diffCopy', method), {

@@ -83,6 +83,6 @@ export class JobProgress {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const vertex of this.#followed) vertex.unfollow(this);
-    for (const reader of this.#readers) reader.wake();
+    for (const reader of this.#readers) reader.close();
   }
 }

@@ -22,6 +22,7 @@ export class StatusReader {
   readonly #dirty: Set<VertexProgress>;
   readonly #job: Followed;
   #news = new Deferred();
+  readonly #end = new Deferred();
 
   constructor(job: Followed) {
     this.#job = job;
@@ -30,10 +31,12 @@ export class StatusReader {
 
   mark(vertex: VertexProgress): void {
     this.#dirty.add(vertex);
-    this.wake();
+    this.#news.resolve();
   }
 
-  wake(): void {
+  /** The job is closed: what is left is told, then the reader ends. */
+  close(): void {
+    this.#end.resolve();
     this.#news.resolve();
   }
 
@@ -46,7 +49,18 @@ export class StatusReader {
       yield* split(last ? { ...batch, vertexes: [...batch.vertexes, ...this.#cancelOpen()] } : batch);
       if (last) return;
       if (!this.#job.isClosed) await abortable(this.#news.promise, signal);
-      if (!this.#job.isClosed) await sleep(PAUSE_MS, signal);
+      if (!this.#job.isClosed) await this.#pause(signal);
+    }
+  }
+
+  /** The end is told at once. */
+  async #pause(signal: AbortSignal | undefined): Promise<void> {
+    const over = new AbortController();
+    try {
+      const pause = sleep(PAUSE_MS, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
+      await Promise.race([pause, this.#end.promise]);
+    } finally {
+      over.abort();
     }
   }
 
