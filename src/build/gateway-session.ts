@@ -273,6 +273,7 @@ export class GatewaySession {
         noConfig: request.Image?.NoConfig,
         gitObjects: request.Git?.ReturnObject,
         httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
+        gitObjects: request.Git?.ReturnObject,
       },
     );
     return sourceMetaToWire(meta);

@@ -49,7 +49,8 @@ function exportersOf(request: SolveRequest): ChosenExporter[] {
   if (chosen.length === 0 && request.ExporterDeprecated !== '') {
     chosen.push({ type: request.ExporterDeprecated, attrs: request.ExporterAttrsDeprecated });
   }
-  if (epoch === undefined) return chosen;
+  // What names a context or a stage is the frontend's to find out: its result carries the time.
+  if (epoch === undefined || !/^([+-]?\d+)?$/.test(epoch)) return chosen;
   return chosen.map((e) => ({
     ...e,
     attrs: e.attrs.has('source-date-epoch') ? e.attrs : new Map([...e.attrs, ['source-date-epoch', epoch]]),

@@ -26,7 +26,7 @@ export type {
   Owner,
   RmOptions,
 } from './file-action.ts';
-export { git, http, image, imageBlob, local, ociLayout, ociLayoutBlob } from './source-states.ts';
+export { git, http, image, imageBlob, local, ociLayout, ociLayoutBlob, source } from './source-states.ts';
 export type {
   GitOptions,
   HttpOptions,

@@ -47,6 +47,11 @@ export function image(ref: string, options: ImageOptions = {}): State {
     .state(`docker-image://${normalizeReference(ref)}`, 'source.image', options);
 }
 
+/** A source op of that very identifier and attributes. */
+export function source(identifier: string, attrs: ReadonlyMap<string, string>, caps: readonly string[]): State {
+  return State.fromOutput(new SourceVertex(identifier, attrs, caps, {}).output);
+}
+
 export interface LocalOptions extends ConstraintOptions {
   readonly sessionId?: string;
   readonly includePatterns?: readonly string[];

@@ -176,6 +176,11 @@ export class BuildContext {
     return { name: IGNORE_FILE, bytes };
   }
 
+  /** The context when it is not a directory of the client. */
+  async remote(): Promise<State | undefined> {
+    return (await this.#where()).context;
+  }
+
   /** With the paths that are needed of it; none: all. */
   async main(): Promise<(paths: readonly string[]) => State> {
     const { context } = await this.#where();

@@ -27,6 +27,8 @@ import { withSuggestion } from '../suggest.ts';
 import { resolveBase } from './base-image.ts';
 import { contextPaths } from './context-paths.ts';
 import { Dispatcher, setUser, setWorkdir } from './dispatch.ts';
+import { EPOCH_ARG, resolveEpoch } from './epoch.ts';
+import type { EpochRequest } from './epoch.ts';
 import { defaultPath } from './image.ts';
 import type { Image } from './image.ts';
 import type { Lowering, Platforms } from './lowering.ts';
@@ -35,6 +37,7 @@ import { planStages } from './plan-stages.ts';
 import { reachableStages, StageList } from './stage-state.ts';
 import type { StageState } from './stage-state.ts';
 import { globalArgs, platformArgs } from './variables.ts';
+import type { Variables } from './variables.ts';
 
 export interface ConvertRequest {
   readonly client: GatewayClient;
@@ -66,11 +69,23 @@ function makeLinter(text: string, request: ConvertRequest): Linter {
   }
 }
 
-/** Seconds since 1970, or nothing. */
-function parseEpoch(text: string | undefined): bigint | undefined {
-  if (text === undefined || text === '') return undefined;
-  if (!/^[+-]?\d{1,12}$/.test(text)) throw textError(`invalid SOURCE_DATE_EPOCH: ${text}`);
-  return BigInt(text);
+/** The arguments with the epoch that SOURCE_DATE_EPOCH stands for in its place, or without it. */
+async function withEpoch(
+  request: EpochRequest,
+): Promise<{ epoch: bigint | undefined; buildArgs: ReadonlyMap<string, string>; globalArgs: Variables }> {
+  const { buildArgs, globalArgs } = request;
+  const text = buildArgs.get(EPOCH_ARG) ?? (globalArgs.get(EPOCH_ARG) || undefined);
+  if (text === undefined) return { epoch: undefined, buildArgs, globalArgs };
+  const epoch = await resolveEpoch(text, request);
+  if (epoch === undefined) {
+    const rest = [...buildArgs].filter(([key]) => key !== EPOCH_ARG);
+    return { epoch, buildArgs: new Map(rest), globalArgs: globalArgs.without(EPOCH_ARG) };
+  }
+  return {
+    epoch,
+    buildArgs: buildArgs.has(EPOCH_ARG) ? new Map([...buildArgs, [EPOCH_ARG, `${epoch}`]]) : buildArgs,
+    globalArgs: globalArgs.get(EPOCH_ARG) === undefined ? globalArgs : globalArgs.with(EPOCH_ARG, `${epoch}`),
+  };
 }
 
 interface Prepared {
@@ -103,10 +118,20 @@ async function prepare(request: ConvertRequest): Promise<Prepared> {
     // What is wrong with the arguments is reported below.
   }
   const globals = globalArgs(start, args, options.buildArgs, lex);
-  const epoch = parseEpoch(options.buildArgs.get('SOURCE_DATE_EPOCH') ?? globals.values.get('SOURCE_DATE_EPOCH'));
-  const buildArgs = new Map(options.buildArgs);
-  // An empty one says that there shall be none.
-  if (epoch === undefined) buildArgs.delete('SOURCE_DATE_EPOCH');
+  const {
+    epoch,
+    buildArgs,
+    globalArgs: values,
+  } = await withEpoch({
+    client,
+    context: request.context,
+    named: request.named,
+    platform: build,
+    stages,
+    buildArgs: options.buildArgs,
+    globalArgs: globals.values,
+    lex,
+  });
 
   const allPaths = new Set<string>();
   const lowering: Lowering = {
@@ -117,7 +142,7 @@ async function prepare(request: ConvertRequest): Promise<Prepared> {
     lex,
     linter,
     platforms,
-    globalArgs: globals.values,
+    globalArgs: values,
     stages: new StageList(),
     ignore: undefined,
     context: deferredState(() => {

@@ -6,7 +6,7 @@ import { parseModeChange } from '../../../files/index.ts';
 import { parseChecksum } from '../../../oci/index.ts';
 import { parseGitRef } from '../git-ref.ts';
 import type { GitRef } from '../git-ref.ts';
-import { baseName, cleanPath, cut, joinPath } from '../go-text.ts';
+import { cleanPath, cut, joinPath } from '../go-text.ts';
 import type { CommandOf } from '../instructions/index.ts';
 import { RULES } from '../lint/index.ts';
 import { textError } from '../located-error.ts';
@@ -16,6 +16,7 @@ import type { Lowering } from './lowering.ts';
 import { isAbsolute, resolvePath, toSlash, withoutDrive } from './paths.ts';
 import type { StageState } from './stage-state.ts';
 import { expandForName, stepName, upperCommand } from './step-name.ts';
+import { urlFileName } from './url-file-name.ts';
 
 type CopyCommand = CommandOf<'copy'> | CommandOf<'add'>;
 
@@ -153,13 +154,7 @@ class CopyLowering {
   }
 
   #http(url: string, command: CommandOf<'add'>, name: string): void {
-    let filename = '__unnamed__';
-    try {
-      const base = baseName(decodeURIComponent(url.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/s, '')));
-      if (base !== '.' && base !== '/') filename = base;
-    } catch {
-      // An URL that does not decode has no name to give.
-    }
+    const filename = urlFileName(url);
     const source = http(url, {
       filename,
       customName: name,
