@@ -10,6 +10,7 @@ import {
   unimplemented,
   wrapError,
 } from '../base/index.ts';
+import { NotAnImage } from '../frontends/index.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type {
   Frontend,
@@ -20,15 +21,21 @@ import type {
   WarnOptions,
 } from '../frontends/types.ts';
 import { defaultPlatform, formatPlatform, parseDigest } from '../oci/index.ts';
-import type { Definition } from '../proto/ops.pb.ts';
+import type { SourceSet } from '../ops/index.ts';
+import type { Definition, SourceOp } from '../proto/ops.pb.ts';
+import type { Policy } from '../proto/policy.pb.ts';
 import { createLazyCache, resolveImporter } from '../remotecache/index.ts';
 import type { CacheEntry } from '../remotecache/index.ts';
+import { checkPolicy } from '../session/index.ts';
 import type { CachedResult, CacheManager, Job } from '../solver/index.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
+import { metaOptionsFromWire, platformToWire, sourceMetaToWire } from './gateway-wire.ts';
 import { LazyRef } from './lazy-ref.ts';
 import { loadDefinition } from './load.ts';
+import { SourcePolicy } from './policy/index.ts';
+import type { Verdicts } from './policy/index.ts';
 import { captureEdge } from './provenance/capture-edge.ts';
 import type { InputProducers } from './provenance/input-producers.ts';
 import type { FrontendRequest, RequestScope } from './provenance/request-scope.ts';
@@ -37,10 +44,18 @@ export interface BridgeOptions {
   readonly job: Job;
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
+  readonly policy: BuildPolicy;
   readonly signal: AbortSignal;
   readonly scope: RequestScope;
   readonly producers: InputProducers;
   readonly runFrontend: RunFrontend;
+}
+
+/** What a build may say about its sources. */
+export interface BuildPolicy {
+  readonly rules: readonly Policy[];
+  /** The client that wants to be asked; '': none. */
+  readonly sessionId: string;
 }
 
 /** Runs a frontend of the daemon's own on that bridge; the refs of the result are the caller's. */
@@ -63,6 +78,7 @@ export class Bridge {
   readonly signal: AbortSignal;
   /** What is done here is done for that request. */
   readonly scope: RequestScope;
+  readonly policy: SourcePolicy;
   readonly #options: BridgeOptions;
   /** Imported caches by id: each is read once a build. */
   readonly #caches: Map<string, CacheManager>;
@@ -74,6 +90,11 @@ export class Bridge {
     this.sessionId = options.sessionId;
     this.signal = options.signal;
     this.scope = options.scope;
+    this.policy = new SourcePolicy({
+      rules: options.policy.rules,
+      normalize: (source) => normalizedIdentifier(env.sources, source),
+      ...(options.policy.sessionId === '' ? {} : { verdicts: this.#verdictsOf(options.policy.sessionId) }),
+    });
     this.#options = options;
     this.#caches = outer === undefined ? new Map() : outer.#caches;
     this.#unregister = outer === undefined ? [] : outer.#unregister;
@@ -101,7 +122,7 @@ export class Bridge {
     let result: BuildResult<LazyRef | undefined>;
     if (hasDefinition) {
       const ref = new LazyRef(definition, async (d, signal, onCapture) => {
-        const built = await this.build(d, signal, request.cacheImports);
+        const built = await this.build(d, signal, request);
         onCapture(captureEdge(this.job, built.edge));
         return built;
       });
@@ -165,8 +186,9 @@ export class Bridge {
   async build(
     definition: Definition,
     signal: AbortSignal,
-    cacheImports: readonly CacheEntry[] = [],
+    { cacheImports = [], sourcePolicies = [] }: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'> = {},
   ): Promise<CachedResult> {
+    const policy = this.policy.forDefinition(sourcePolicies, signal);
     const cacheSources = cacheImports.map((entry) => this.#importedCache(entry));
     let loaded: Awaited<ReturnType<typeof loadDefinition>>;
     try {
@@ -174,6 +196,7 @@ export class Bridge {
         sources: this.env.sources,
         entitlements: this.#options.entitlements,
         cacheSources,
+        ...(policy === undefined ? {} : { policy }),
       });
     } catch (error) {
       throw wrapError(error, 'failed to load LLB');
@@ -204,23 +227,42 @@ export class Bridge {
     ref: string,
     options: ResolveImageOptions,
   ): Promise<{ ref: string; digest: string; config: Uint8Array }> {
-    const local = options.storeId !== undefined && options.storeId !== '';
-    const scheme = local ? 'oci-layout' : 'docker-image';
-    const resolved = await this.#resolveStep(`${scheme}://${ref}`, options, (context) =>
-      this.env.metaResolver.image(ref, options, context),
+    const { sessionId = '', storeId = '' } = options;
+    const scheme = storeId === '' ? 'docker-image' : 'oci-layout';
+    const attrs = [
+      ['oci.session', sessionId],
+      ['oci.store', storeId],
+    ] as const;
+    const found = await this.resolveSourceMeta(
+      { identifier: `${scheme}://${ref}`, attrs: new Map(attrs.filter(([, value]) => value !== '')) },
+      options,
     );
-    this.#noteImage(resolved.ref, resolved.digest, options, local);
-    return resolved;
+    if (found.image === undefined) throw new NotAnImage(ref, found.identifier);
+    const { digest, config = new Uint8Array() } = found.image;
+    return { ref: found.identifier.replace(/^(docker-image|oci-layout):\/\//, ''), digest, config };
   }
 
+  /** The identifier and the attributes of the answer may be others: a policy can put another source in place. */
   async resolveSourceMeta(
-    source: { identifier: string; attrs: ReadonlyMap<string, string> },
+    asked: { identifier: string; attrs: ReadonlyMap<string, string> },
     options: ResolveSourceOptions,
   ): Promise<SourceMeta> {
+    const source = { identifier: asked.identifier, attrs: new Map(asked.attrs) };
+    try {
+      const platform = options.platform && platformToWire(options.platform);
+      await this.policy.judge(source, platform, options.sourcePolicies ?? [], this.signal);
+    } catch (error) {
+      throw wrapError(error, 'could not resolve image due to policy');
+    }
+    return this.#describe(source, options, asked.identifier);
+  }
+
+  /** `shownAs` is what the step is called by. */
+  async #describe(source: SourceOp, options: ResolveSourceOptions, shownAs = source.identifier): Promise<SourceMeta> {
     const platform = options.platform ?? defaultPlatform();
     const { source: handler, request } = this.env.sources.request(source.identifier, source.attrs, platform);
     const identifier = handler.normalize(request);
-    const meta = await this.#resolveStep(identifier, options, (context) =>
+    const meta = await this.#resolveStep(shownAs, options, (context) =>
       this.env.metaResolver.source(identifier, source.attrs, options, context),
     );
     if (meta.image !== undefined) {
@@ -232,6 +274,25 @@ export class Bridge {
 
   #noteImage(ref: string, digest: string, { platform }: ResolveImageOptions, local: boolean): void {
     this.scope.addImage({ kind: 'image', ref, platform, digest: parseDigest(digest), local });
+  }
+
+  #verdictsOf(sessionId: string): Verdicts {
+    return {
+      ask: async (request, signal) => {
+        const caller = await this.env.sessions.get(sessionId, { signal });
+        return checkPolicy(caller, request, signal);
+      },
+      describe: async (request) => {
+        const { identifier, attrs } = request.Source as SourceOp;
+        const source = { identifier, attrs: new Map(attrs) };
+        try {
+          await this.policy.applyRules(source);
+        } catch (error) {
+          throw wrapError(error, 'could not resolve image due to policy');
+        }
+        return sourceMetaToWire(await this.#describe(source, metaOptionsFromWire(request)));
+      },
+    };
   }
 
   /** The step "resolve image config for X": one vertex for each source and platform (upstream: llbsolver/bridge.go). */
@@ -257,6 +318,16 @@ export class Bridge {
       sourceInfo: options.sourceInfo,
       ranges: options.ranges,
     });
+  }
+}
+
+function normalizedIdentifier(sources: SourceSet, { identifier, attrs }: SourceOp): string {
+  try {
+    const { source, request } = sources.request(identifier, attrs, defaultPlatform());
+    return source.normalize(request);
+  } catch {
+    // Who loads it says what is wrong.
+    return identifier;
   }
 }
 

@@ -20,11 +20,6 @@ export interface WorkerInfo {
 
 /** Looks a source up without making a snapshot of it: what gateway calls answer frontends with. */
 export interface SourceMetaResolver {
-  image(
-    ref: string,
-    options: ResolveSourceOptions,
-    context: JobContext,
-  ): Promise<{ ref: string; digest: string; config: Uint8Array }>;
   source(
     identifier: string,
     attrs: ReadonlyMap<string, string>,

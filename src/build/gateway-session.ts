@@ -45,8 +45,9 @@ import {
   attestationFromWire,
   attestationToWire,
   capToWire,
-  checksumRequestFromWire,
+  metaOptionsFromWire,
   platformFromWire,
+  resolveModeFromWire,
   sourceMetaToWire,
   workerToWire,
 } from './gateway-wire.ts';
@@ -94,6 +95,7 @@ export class GatewaySession {
         frontendInputs: request.FrontendInputs,
         cacheImports: request.CacheImports.map((c) => ({ type: c.Type, attrs: c.Attrs })),
         evaluate: request.Evaluate,
+        sourcePolicies: request.SourcePolicies,
       }),
     );
     if (this.#discarded) {
@@ -253,8 +255,9 @@ export class GatewaySession {
   async resolveImageConfig(request: ResolveImageConfigRequest): Promise<ResolveImageConfigResponse> {
     const resolved = await this.bridge.resolveImageConfig(request.Ref, {
       platform: platformFromWire(request.Platform),
-      resolveMode: resolveMode(request.ResolveMode),
+      resolveMode: resolveModeFromWire(request.ResolveMode),
       logName: request.LogName,
+      sourcePolicies: request.SourcePolicies,
       ...(request.ResolverType === RESOLVER_OCI_LAYOUT
         ? { sessionId: request.SessionID, storeId: request.StoreID }
         : {}),
@@ -264,18 +267,8 @@ export class GatewaySession {
 
   async resolveSourceMeta(request: ResolveSourceMetaRequest): Promise<ResolveSourceMetaResponse> {
     if (request.Source === undefined) throw invalidArgument('source is required');
-    const meta = await this.bridge.resolveSourceMeta(
-      { identifier: request.Source.identifier, attrs: request.Source.attrs },
-      {
-        platform: platformFromWire(request.Platform),
-        resolveMode: resolveMode(request.ResolveMode),
-        logName: request.LogName,
-        noConfig: request.Image?.NoConfig,
-        gitObjects: request.Git?.ReturnObject,
-        httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
-        gitObjects: request.Git?.ReturnObject,
-      },
-    );
+    const { identifier, attrs } = request.Source;
+    const meta = await this.bridge.resolveSourceMeta({ identifier, attrs }, metaOptionsFromWire(request));
     return sourceMetaToWire(meta);
   }
 
@@ -320,9 +313,3 @@ export class GatewaySession {
 
 /** sourceresolver.ResolverType upstream: 0 registry, 1 OCI layout. */
 const RESOLVER_OCI_LAYOUT = 1;
-
-function resolveMode(text: string): 'default' | 'pull' | 'local' | undefined {
-  if (text === '' || text === 'default') return 'default';
-  if (text === 'pull' || text === 'local') return text;
-  throw invalidArgument(`invalid resolvemode: ${text}`);
-}

@@ -1,6 +1,6 @@
 /** Gateway values to and from their messages (frontend/gateway/pb upstream). */
 import { invalidArgument, timeToMs } from '../base/index.ts';
-import type { ResolveImageOptions, SourceMeta } from '../frontends/types.ts';
+import type { ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
 import type { ApiCap, ResultAttestation } from '../llb/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { APICap } from '../proto/caps.pb.ts';
@@ -9,7 +9,12 @@ import {
   ChecksumRequest_ChecksumAlgo as ChecksumAlgo,
   InTotoSubjectKind,
 } from '../proto/gateway.pb.ts';
-import type { Attestation, ChecksumRequest, ResolveSourceMetaResponse } from '../proto/gateway.pb.ts';
+import type {
+  Attestation,
+  ChecksumRequest,
+  ResolveSourceMetaRequest,
+  ResolveSourceMetaResponse,
+} from '../proto/gateway.pb.ts';
 import type { Definition, Platform as PbPlatform } from '../proto/ops.pb.ts';
 import type { WorkerRecord } from '../proto/worker.pb.ts';
 import type { WorkerInfo } from './environment.ts';
@@ -101,7 +106,7 @@ const CHECKSUM_ALGORITHMS = new Map([
 ] as const);
 
 /** Throws InvalidArgument for an algorithm that nobody has. */
-export function checksumRequestFromWire(request: ChecksumRequest | undefined): ResolveImageOptions['httpChecksum'] {
+export function checksumRequestFromWire(request: ChecksumRequest | undefined): ResolveSourceOptions['httpChecksum'] {
   if (request === undefined) return undefined;
   const algorithm = CHECKSUM_ALGORITHMS.get(request.Algo as typeof ChecksumAlgo.CHECKSUM_ALGO_SHA256);
   if (algorithm === undefined) throw invalidArgument(`unsupported checksum algorithm ${request.Algo}`);
@@ -135,5 +140,24 @@ export function sourceMetaToWire(meta: SourceMeta): ResolveSourceMetaResponse {
         Suffix: meta.http.checksumResponse.suffix,
       },
     },
+  };
+}
+
+export function resolveModeFromWire(text: string): 'default' | 'pull' | 'local' {
+  if (text === '' || text === 'default') return 'default';
+  if (text === 'pull' || text === 'local') return text;
+  throw invalidArgument(`invalid resolvemode: ${text}`);
+}
+
+/** Throws InvalidArgument. */
+export function metaOptionsFromWire(request: ResolveSourceMetaRequest): ResolveSourceOptions {
+  return {
+    platform: platformFromWire(request.Platform),
+    resolveMode: resolveModeFromWire(request.ResolveMode),
+    logName: request.LogName,
+    sourcePolicies: request.SourcePolicies,
+    noConfig: request.Image?.NoConfig,
+    gitObjects: request.Git?.ReturnObject,
+    httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
   };
 }

@@ -30,6 +30,7 @@ import { RequestScope } from './provenance/request-scope.ts';
 import { captureResult } from './provenance/result-captures.ts';
 import type { ResultCaptures } from './provenance/result-captures.ts';
 import { finalizeSessionExport, findSessionExporters } from './session-exporters.ts';
+import { validatePolicy } from './policy/index.ts';
 import { statusToWire } from './status-wire.ts';
 
 /** Of builds whose client does not say which it expects. */
@@ -59,6 +60,7 @@ function exportersOf(request: SolveRequest): ChosenExporter[] {
 
 function checkRequest(request: SolveRequest): void {
   if (request.Ref === '') throw invalidArgument('build ref is required');
+  if (request.SourcePolicy !== undefined) validatePolicy(request.SourcePolicy);
   const { CompatibilityVersion: version } = request;
   if (![0n, 10n, 20n, 30n].includes(version)) {
     const hint = version > 30n ? '; a newer daemon is needed' : '';
@@ -128,6 +130,10 @@ export class Builds {
       job,
       sessionId: request.Session,
       entitlements,
+      policy: {
+        rules: request.SourcePolicy === undefined ? [] : [request.SourcePolicy],
+        sessionId: request.SourcePolicySession,
+      },
       signal: whole,
       scope: scopeOf(request),
       producers: this.#producers,

@@ -164,9 +164,11 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
       workerId: worker.id,
       maxParallelism: config.oci.maxParallelism,
       nestedBuild: (definition, context) => {
-        const [bridge] = context.values(BRIDGE_VALUE) as Bridge[];
+        const [bridge, ...others] = context.values(BRIDGE_VALUE) as Bridge[];
         if (bridge === undefined) throw new BuildError(Code.Canceled, 'context canceled');
-        return bridge.build(definition, context.signal);
+        // The result is for all who share the step: what any of them forbids is forbidden.
+        const sourcePolicies = others.flatMap((other) => other.policy.rules);
+        return bridge.build(definition, context.signal, { sourcePolicies });
       },
     }),
   });

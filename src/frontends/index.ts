@@ -3,4 +3,5 @@
  * Deliberately absent: who runs them.
  */
 export { dockerfileFrontend, parseGitRef } from './dockerfile/index.ts';
+export { NotAnImage } from './not-an-image.ts';
 export type * from './types.ts';

@@ -1,5 +1,6 @@
 /** What a frontend sees of the build. The same code serves in the daemon, in a client's process and in a frontend image. */
 import type { Definition, SourceInfo, Range } from '../proto/ops.pb.ts';
+import type { Policy } from '../proto/policy.pb.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type { Digest, Platform } from '../oci/types.ts';
@@ -20,6 +21,8 @@ export interface GatewaySolveRequest {
   readonly frontendInputs?: ReadonlyMap<string, Definition>;
   readonly cacheImports?: readonly { type: string; attrs: ReadonlyMap<string, string> }[];
   readonly evaluate?: boolean;
+  /** To be heard after those of the build. */
+  readonly sourcePolicies?: readonly Policy[];
 }
 
 export interface ResolveImageOptions {
@@ -31,6 +34,8 @@ export interface ResolveImageOptions {
   readonly storeId?: string;
   /** Asks for a digest of an HTTP source's file with bytes after it. */
   readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
+  /** To be heard before those of the build. */
+  readonly sourcePolicies?: readonly Policy[];
 }
 
 export interface ResolveSourceOptions extends ResolveImageOptions {
@@ -84,7 +89,7 @@ export interface GatewayClient {
   inputs(): Promise<ReadonlyMap<string, Definition>>;
   /** Lazy unless `evaluate`: refs are promises of content. */
   solve(request: GatewaySolveRequest): Promise<BuildResult<GatewayRef | undefined>>;
-  /** `ref` may come back changed by a source policy. */
+  /** `ref` may come back changed by a source policy. Throws NotAnImage when it became something else. */
   resolveImageConfig(
     ref: string,
     options: ResolveImageOptions,

@@ -15,6 +15,7 @@ export type { FileSink, SendTarget } from './file-send.ts';
 export { pullUpload } from './upload.ts';
 export { fetchCredentials, fetchToken, fetchTokenAuthority, verifyTokenAuthority } from './auth.ts';
 export type { Credentials, FetchedToken, TokenRequest } from './auth.ts';
+export { checkPolicy } from './policy.ts';
 export { findExporters, finalizeExport } from './exporter.ts';
 export { SessionContent } from './content.ts';
 export { Session } from './attach/session.ts';

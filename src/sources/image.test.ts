@@ -156,15 +156,25 @@ void test('a registry that lies is not believed', async () => {
 void test('frontends get digest and config; a pinned image needs the registry once', async () => {
   const { deps, context, calls } = setup();
   const meta = createMetaResolver(deps, []);
-  const found = await meta.image('a:1', { platform: { os: 'linux', architecture: 'amd64' } }, context);
-  assert.equal(found.ref, 'docker.io/library/a:1');
-  assert.equal(found.digest, root.digest);
-  assert.deepEqual(JSON.parse(Buffer.from(found.config).toString()).config, { Env: ['A=1'] });
+  const found = await meta.source(
+    'docker-image://a:1',
+    new Map(),
+    { platform: { os: 'linux', architecture: 'amd64' } },
+    context,
+  );
+  assert.equal(found.identifier, 'docker-image://docker.io/library/a:1');
+  assert.equal(found.image?.digest, root.digest);
+  assert.deepEqual(JSON.parse(Buffer.from(found.image?.config ?? '').toString()).config, { Env: ['A=1'] });
   const before = { ...calls };
-  await meta.image(`a@${root.digest}`, { platform: { os: 'linux', architecture: 'amd64' } }, context);
+  await meta.source(
+    `docker-image://a@${root.digest}`,
+    new Map(),
+    { platform: { os: 'linux', architecture: 'amd64' } },
+    context,
+  );
   assert.deepEqual(calls, before);
   await assert.rejects(
-    meta.image('missing', {}, context),
+    meta.source('docker-image://missing', new Map(), {}, context),
     /failed to resolve source metadata for missing: docker.io\/library\/missing:latest: not found/,
   );
   const source = await meta.source('docker-image://docker.io/library/a:1', new Map(), { noConfig: true }, context);

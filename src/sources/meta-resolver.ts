@@ -19,7 +19,7 @@ export interface MetaOptions extends DescribeOptions {
   readonly noConfig?: boolean;
 }
 
-export interface ImageMeta {
+interface ImageMeta {
   readonly ref: string;
   readonly digest: Digest;
   /** Empty with `noConfig`. */
@@ -32,7 +32,6 @@ export interface SourceMetaAnswer extends SourceDescription {
 }
 
 export interface MetaResolver {
-  image(ref: string, options: MetaOptions, context: JobContext): Promise<ImageMeta>;
   source(
     identifier: string,
     attrs: ReadonlyMap<string, string>,
@@ -80,15 +79,6 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
   }
 
   return {
-    async image(ref, options, context) {
-      try {
-        if (options.storeId !== undefined && options.storeId !== '')
-          return await layoutImage(ref, new Map(), options, context);
-        return await registryImage(ref, options, context);
-      } catch (error) {
-        throw wrapError(error, `failed to resolve source metadata for ${ref}`);
-      }
-    },
     async source(identifier, attrs, options, context) {
       const at = identifier.indexOf('://');
       if (at < 0) throw invalidArgument(`failed to parse ${identifier}: invalid`);

@@ -10,6 +10,7 @@ import {
   withDigest,
 } from '../../oci/index.ts';
 import type { Platform } from '../../oci/index.ts';
+import { NotAnImage } from '../not-an-image.ts';
 import type { GatewayClient } from '../types.ts';
 import { gitState } from './git-context.ts';
 import { cut } from './go-text.ts';
@@ -89,12 +90,21 @@ export class NamedContexts {
     }
   }
 
-  async #image(target: string, key: string, { platform }: Request): Promise<{ state: State; image: Image }> {
-    const resolved = await this.#client.resolveImageConfig(fullReference(target), {
-      platform,
-      resolveMode: this.#options.resolveMode,
-      logName: `[context ${key}] load metadata for ${target}`,
-    });
+  async #image(target: string, key: string, request: Request): Promise<{ state: State; image?: Image }> {
+    const { platform } = request;
+    let resolved: Awaited<ReturnType<GatewayClient['resolveImageConfig']>>;
+    try {
+      resolved = await this.#client.resolveImageConfig(fullReference(target), {
+        platform,
+        resolveMode: this.#options.resolveMode,
+        logName: `[context ${key}] load metadata for ${target}`,
+      });
+    } catch (error) {
+      const instead = error instanceof NotAnImage ? error.identifier : undefined;
+      if (instead === undefined) throw error;
+      // A source policy put something else there.
+      return this.#load(instead.replace('://', ':'), key, request);
+    }
     const config = { ...readImage(resolved.config), created: undefined };
     const state = image(resolved.ref, { customName: `[context ${key}] ${target}`, platform });
     return { state: state.withImageConfig(resolved.config), image: config };

@@ -1,5 +1,4 @@
-import { invalidArgument, linearPattern, StepBudget, wrapError } from '../../base/index.ts';
-import type { LinearPattern } from '../../base/index.ts';
+import { invalidArgument, LinearRegexp, StepBudget, wrapError } from '../../base/index.ts';
 
 /** What a filter looks at: the value of a field, undefined when the thing has none. */
 export type FilterFields = (path: readonly string[]) => string | undefined;
@@ -53,9 +52,9 @@ function parseSelector(scanner: Scanner, budget: StepBudget): Filter {
     case '!=':
       return (fields) => fields(path) !== value;
     case '~=': {
-      let pattern: LinearPattern;
+      let pattern: LinearRegexp;
       try {
-        pattern = linearPattern(value);
+        pattern = new LinearRegexp(value);
       } catch (error) {
         throw invalidArgument(`error compiling regexp "${value}": ${(error as Error).message}: invalid argument`);
       }
