@@ -52,7 +52,7 @@ function fixture(t: test.TestContext): Fixture {
       fetch: () => {
         throw new Error('not asked for');
       },
-      blobExists: async () => false,
+      blobSize: async () => undefined,
       pushBlob: async (ref, descriptor, open, { mountFrom }) => {
         let bytes = 0;
         for await (const chunk of await open()) bytes += chunk.length;

@@ -1,3 +1,4 @@
+import { BuildError, Code } from '../base/index.ts';
 import { Transport } from '../http/index.ts';
 import { parseReference } from '../oci/index.ts';
 import type { Reference } from '../oci/index.ts';
@@ -6,7 +7,7 @@ import { Authorizer } from './authorizer.ts';
 import { endpointsOf } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { fetchContent, onEndpoints, resolve } from './pull.ts';
-import { blobExists, pushBlob, pushManifest } from './push.ts';
+import { findBlob, pushBlob, pushManifest } from './push.ts';
 import type { Registry, RegistryContext, RegistryHostConfig } from './types.ts';
 
 export interface RegistryOptions {
@@ -52,13 +53,11 @@ export function createRegistry(options: RegistryOptions): ClosableRegistry {
       const parsed = parseReference(ref);
       return fetchContent(api, pullFrom(parsed.domain), parsed, descriptor, context);
     },
-    blobExists: async (text, digest, context) => {
+    blobSize: async (text, digest, context) => {
       const ref = parseReference(text);
-      const found = await onEndpoints(
-        pullFrom(ref.domain),
-        async (e) => (await blobExists(api, e, ref, digest, context, false)) || undefined,
-      );
-      return found ?? false;
+      const size = await onEndpoints(pullFrom(ref.domain), (e) => findBlob(api, e, ref, digest, context, false));
+      if (Number.isNaN(size)) throw new BuildError(Code.Unknown, `${text}: registry does not tell the blob's size`);
+      return size;
     },
     pushBlob: (text, descriptor, content, { insecure, mountFrom, onProgress, ...context }) =>
       onPush(text, insecure, (endpoint, ref) =>

@@ -6,14 +6,15 @@ import type { ApiClient } from './api-client.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { RegistryContext } from './types.ts';
 
-export async function blobExists(
+/** undefined: it is not there. A size that the registry does not tell is NaN. */
+export async function findBlob(
   api: ApiClient,
   endpoint: Endpoint,
   ref: Reference,
   digest: Digest,
   context: RegistryContext,
   push: boolean,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const head = await api.call(
     endpoint,
     ref,
@@ -21,7 +22,7 @@ export async function blobExists(
     context,
   );
   await head.discard();
-  return head.status === 200;
+  return head.status === 200 ? Number(head.header('content-length') ?? NaN) : undefined;
 }
 
 export interface BlobPush {
@@ -88,7 +89,7 @@ export async function pushBlob(
   context: RegistryContext,
 ): Promise<void> {
   const { digest, size } = push.descriptor;
-  if (await blobExists(api, endpoint, ref, digest, context, true)) return;
+  if ((await findBlob(api, endpoint, ref, digest, context, true)) !== undefined) return;
   const from = mountSource(ref, push.mountFrom);
   let target: URL | undefined;
   try {

@@ -43,7 +43,8 @@ export interface Registry {
   resolve(ref: string, context: RegistryContext): Promise<ResolvedImage>;
   /** Manifest bytes or blob stream, verified by the caller's reader for size and digest. Chunks up to 1 MiB; resumes with Range. */
   fetch(ref: string, descriptor: Descriptor, context: RegistryContext): AsyncIterable<Uint8Array>;
-  blobExists(ref: string, digest: Digest, context: RegistryContext): Promise<boolean>;
+  /** In bytes; undefined: there is no such blob. */
+  blobSize(ref: string, digest: Digest, context: RegistryContext): Promise<number | undefined>;
   /** Skips what is there; tries a cross-repository mount from `mountFrom` first. */
   pushBlob(
     ref: string,

@@ -1,9 +1,10 @@
 /**
- * Content from outside: images of registries, images of clients' OCI layouts, clients' directories, files of
- * HTTP servers, git repositories. In come identifiers with attributes, out go cache keys and refs; image layers stay lazy.
+ * Content from outside: images of registries, images of clients' OCI layouts, single blobs of both,
+ * clients' directories, files of HTTP servers, git repositories. In come identifiers with attributes, out go cache keys and refs; image layers stay lazy.
  * Deliberately absent: what is built on top.
  */
 import type { TreeHasher } from '../storage/index.ts';
+import { createBlobSource } from './blob.ts';
 import { createGitSource } from './git/index.ts';
 import { createHttpSource } from './http/index.ts';
 import type { HttpSourceDeps } from './http/index.ts';
@@ -14,6 +15,7 @@ import { createOciLayoutSource } from './oci-layout.ts';
 import type { Source } from './types.ts';
 
 export type * from './types.ts';
+export { createBlobSource } from './blob.ts';
 export { createHttpSource } from './http/index.ts';
 export type { HttpSourceDeps } from './http/index.ts';
 export { createImageSource } from './image.ts';
@@ -35,6 +37,7 @@ export function createSources(deps: SourcesDeps): readonly Source[] {
   return [
     createImageSource(deps),
     createOciLayoutSource(deps),
+    createBlobSource(deps),
     createLocalSource(deps),
     createHttpSource(deps),
     createGitSource(deps),

@@ -12,16 +12,10 @@ export interface HeaderField {
   readonly value: string;
 }
 
-export interface HttpSource {
+export interface HttpSource extends FileAttrs {
   readonly url: string;
   /** sha256, sha384 or sha512; undefined: whatever the server sends. */
   readonly checksum: string | undefined;
-  /** '' for the server's or the URL's. */
-  readonly filename: string;
-  /** 0 for 0600. */
-  readonly perm: number;
-  readonly uid: number;
-  readonly gid: number;
   /** The id of a secret that is the Authorization header; '' for none. */
   readonly authHeaderSecret: string;
   /** By name. */
@@ -64,6 +58,26 @@ function checkUrl(url: string): void {
   if (!URL.canParse(url)) throw invalidArgument(`parse ${JSON.stringify(url)}: invalid URL`);
 }
 
+/** What becomes of a file that is downloaded. */
+export interface FileAttrs {
+  /** '' where the source has one of its own. */
+  readonly filename: string;
+  /** 0 for 0600. */
+  readonly perm: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Throws InvalidArgument. */
+export function parseFileAttrs(attrs: ReadonlyMap<string, string>): FileAttrs {
+  return {
+    filename: attrs.get('http.filename') ?? '',
+    perm: bounded('http.perm', attrs.get('http.perm'), 0o777),
+    uid: bounded('http.uid', attrs.get('http.uid'), MAX_ID),
+    gid: bounded('http.gid', attrs.get('http.gid'), MAX_ID),
+  };
+}
+
 /** Throws InvalidArgument. */
 export function parseHttpSource({ scheme, ref, attrs }: Pick<SourceRequest, 'scheme' | 'ref' | 'attrs'>): HttpSource {
   const url = `${scheme}://${ref}`;
@@ -82,10 +96,7 @@ export function parseHttpSource({ scheme, ref, attrs }: Pick<SourceRequest, 'sch
   return {
     url,
     checksum: checksum === undefined ? undefined : parseChecksum(checksum),
-    filename: attrs.get('http.filename') ?? '',
-    perm: bounded('http.perm', attrs.get('http.perm'), 0o777),
-    uid: bounded('http.uid', attrs.get('http.uid'), MAX_ID),
-    gid: bounded('http.gid', attrs.get('http.gid'), MAX_ID),
+    ...parseFileAttrs(attrs),
     authHeaderSecret: attrs.get('http.authheadersecret') ?? '',
     header: header.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
     signature: pubKey === '' ? undefined : { pubKey, signature },

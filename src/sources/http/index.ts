@@ -4,4 +4,8 @@
  */
 export { createHttpSource, resolveHttpMeta } from './http.ts';
 export type { ChecksumRequest, HttpMeta } from './http.ts';
+export { parseFileAttrs } from './attributes.ts';
+export type { FileAttrs } from './attributes.ts';
+export { safeFileName } from './file-name.ts';
+export { saveFile } from './save-file.ts';
 export type { HttpSourceDeps } from './types.ts';
