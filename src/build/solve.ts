@@ -31,6 +31,7 @@ import { captureResult } from './provenance/result-captures.ts';
 import type { ResultCaptures } from './provenance/result-captures.ts';
 import { finalizeSessionExport, findSessionExporters } from './session-exporters.ts';
 import { validatePolicy } from './policy/index.ts';
+import { checkPlatforms } from './platform-check.ts';
 import { statusToWire } from './status-wire.ts';
 
 /** Of builds whose client does not say which it expects. */
@@ -231,7 +232,9 @@ export class Builds {
     }
     const cached = await cachedResults(lazy, signal);
     const inline = caches.inline ? cached : undefined;
-    const outcomes = await runExports(job, request.Session, exporters, result, signal, inline);
+    const warnings = checkPlatforms(request.FrontendAttrs.get('platform'), result);
+    if (exporters.length === 0 && warnings.length > 0) await verifyStep(job, warnings, signal);
+    const outcomes = await runExports(job, request.Session, exporters, result, signal, inline, warnings);
     outcome.descriptors = outcomes.map((o) => o.descriptor);
     const response = new Map<string, string>();
     for (const one of outcomes) for (const [k, v] of one.response) response.set(k, v);
@@ -349,6 +352,16 @@ function exporterVertex(sessionId: string, index: number): string {
   return textDigest(`${sessionId}-export-${index}`);
 }
 
+function warnAt(job: Job, digest: string, warnings: readonly string[]): void {
+  for (const text of warnings) job.warn(digest, { level: 0, short: Buffer.from(text) });
+}
+
+/** Where there is no exporter whose step could show them. */
+async function verifyStep(job: Job, warnings: readonly string[], signal: AbortSignal): Promise<void> {
+  const digest = textDigest(randomId());
+  await job.step({ digest, name: 'Verifying build result' }, async () => warnAt(job, digest, warnings), signal);
+}
+
 async function runExports(
   job: Job,
   sessionId: string,
@@ -356,18 +369,21 @@ async function runExports(
   result: BuildResult<ImmutableRef | undefined>,
   signal: AbortSignal,
   cached: CachedRefs | undefined,
+  warnings: readonly string[],
 ): Promise<ExportOutcome[]> {
-  const running = exporters.map((exporter, index) =>
-    job.step(
-      { digest: exporterVertex(sessionId === '' ? randomId() : sessionId, index), name: exporter.name },
+  const running = exporters.map((exporter, index) => {
+    const digest = exporterVertex(sessionId === '' ? randomId() : sessionId, index);
+    return job.step(
+      { digest, name: exporter.name },
       (stepContext) => {
+        if (index === 0) warnAt(job, digest, warnings);
         const context = exportContext(stepContext, sessionId, index);
         const inline = cached === undefined ? {} : { inlineCache: inlineCacheFor(exporter, cached, context) };
         return exporter.export(result, { ...context, ...inline });
       },
       signal,
-    ),
-  );
+    );
+  });
   const settled = await Promise.allSettled(running);
   return settled.map((one) => {
     if (one.status === 'rejected') throw one.reason;

@@ -144,8 +144,28 @@ export async function runProgram(
 }
 
 /** For `--debug`: where each of the causes came from. */
+const STACK = 'github.com/moby/buildkit/stack.Stack+json';
+
 function stackText(error: BuildError): string {
   const stacks: string[] = [];
   for (let e: unknown = error; e instanceof Error && stacks.length < 16; e = e.cause) stacks.push(e.stack ?? e.message);
-  return `${stacks.join('\nCaused by: ')}\n`;
+  return `${stacks.join('\nCaused by: ')}\n${remoteStacks(error)}`;
+}
+
+/** What the daemon, or whoever it heard it from, said of where the error began. */
+function remoteStacks(error: BuildError): string {
+  interface Stack {
+    readonly pid?: number;
+    readonly version?: string;
+    readonly cmdline?: readonly string[];
+    readonly frames?: readonly { readonly Name?: string; readonly File?: string; readonly Line?: number }[];
+  }
+  let text = '';
+  for (const { typeUrl, value } of error.details) {
+    if (typeUrl !== STACK) continue;
+    const { pid, version, cmdline, frames } = JSON.parse(Buffer.from(value).toString('utf8')) as Stack;
+    text += `\n${pid} ${version} ${cmdline?.join(' ')}\n`;
+    for (const frame of frames ?? []) text += `${frame.Name}\n\t${frame.File}:${frame.Line}\n`;
+  }
+  return text;
 }

@@ -3,7 +3,7 @@
  * `grpc-message` and, when there are details or the text was cut, `grpc-status-details-bin`: base64 of a
  * google.rpc.Status. Details pass untouched, also those that nobody here knows.
  */
-import { BuildError, Code, logger, toBuildError } from '../base/index.ts';
+import { BuildError, Code, logger, toBuildError, VERSION } from '../base/index.ts';
 import type { ErrorDetail } from '../base/index.ts';
 import { Status } from '../proto/status.pb.ts';
 
@@ -14,6 +14,7 @@ const MAX_STATUS_TEXT = 8 << 10;
 /** All of google.rpc.Status before base64: nghttp2 takes no header value beyond 64 KiB (NGHTTP2_HD_MAX_NV). */
 const MAX_STATUS_BYTES = 46 << 10;
 /** What can be missed most is dropped first. */
+const MAX_FRAMES = 32;
 const STACK = 'github.com/moby/buildkit/stack.Stack+json';
 
 export type StatusHeaders = Record<string, string>;
@@ -72,11 +73,36 @@ function fitting(details: readonly ErrorDetail[], budget: number): ErrorDetail[]
   return details.filter((d) => kept.has(d));
 }
 
+/** Where the error began, as far as this process knows; upstream's clients print it in their debug mode. */
+function stackDetail(error: BuildError): ErrorDetail | undefined {
+  const pid = process.pid;
+  // What already passed a door of this process has its stack.
+  if (error.details.some((d) => d.typeUrl === STACK && Buffer.from(d.value).includes(`"pid":${pid},`)))
+    return undefined;
+  let first: Error = error;
+  while (first.cause instanceof Error) first = first.cause;
+  const frames = (first.stack ?? '').split('\n').flatMap((line) => {
+    const found = /^ {4}at (?:(.*) \()?(?:file:\/\/)?([^()]+):(\d+):\d+\)?$/.exec(line);
+    return found === null ? [] : [{ Name: found[1] ?? '<anonymous>', File: found[2], Line: Number(found[3]) }];
+  });
+  if (frames.length === 0) return undefined;
+  const stack = {
+    frames: frames.slice(0, MAX_FRAMES),
+    cmdline: process.argv,
+    pid,
+    version: VERSION.version,
+    revision: VERSION.revision,
+  };
+  return { typeUrl: STACK, value: Buffer.from(JSON.stringify(stack)) };
+}
+
 /** The google.rpc.Status of an error, as also used inside messages (history records, gateway results). */
 export function encodeStatus(thrown: unknown): Status {
   const error = toBuildError(thrown);
   const message = cutText(error.message);
-  const details = fitting(error.details, MAX_STATUS_BYTES - Buffer.byteLength(message));
+  const stack = stackDetail(error);
+  const all = stack === undefined ? error.details : [stack, ...error.details];
+  const details = fitting(all, MAX_STATUS_BYTES - Buffer.byteLength(message));
   return {
     code: error.code,
     message,

@@ -113,6 +113,15 @@ void test('keys tell apart what differs, and are those of upstream', async (t) =
   assert.notEqual(await keyOf({ ...attrs, 'http.filename': 'b' }), digestOf(json));
 });
 
+void test('provenance learns where it came from', (t) => {
+  const { open } = setUp(t);
+  const ref = `example.com/a/b@${DIGEST}`;
+  const material = { kind: 'image-blob', ref, digest: DIGEST };
+  assert.deepEqual(open(ref).facts(DIGEST).materials, [{ ...material, local: false }]);
+  const layout = open(ref, { 'oci.store': 's' }, 'oci-layout+blob');
+  assert.deepEqual(layout.facts(DIGEST).materials, [{ ...material, local: true }]);
+});
+
 void test('identifiers', (t) => {
   const { source, open } = setUp(t);
   const request = { scheme: 'docker-image+blob', attrs: new Map(), platform: { os: 'linux', architecture: 'amd64' } };

@@ -1,4 +1,5 @@
 /** `docker-image+blob://repo@digest`, `oci-layout+blob://name@digest`: one blob of a registry, or of a client's OCI layout, as a file. */
+import type { StepFacts } from '../attest/index.ts';
 import { BuildError, Code, invalidArgument, notFound, wrapError } from '../base/index.ts';
 import { digestOf, formatReference, goJson, parseDigest, parseReference } from '../oci/index.ts';
 import type { Descriptor, Digest } from '../oci/index.ts';
@@ -67,6 +68,11 @@ class BlobFile implements SourceInstance {
     const { digest, filename, perm, uid, gid } = this.#request;
     const fields = { Digest: digest, Filename: filename, Perm: perm, UID: uid, GID: gid };
     return { key: digestOf(goJson(fields)), pin: digest, done: true };
+  }
+
+  facts(): StepFacts {
+    const { ref, digest, store } = this.#request;
+    return { materials: [{ kind: 'image-blob', ref, digest, local: store !== undefined }] };
   }
 
   async snapshot(context: JobContext): Promise<ImmutableRef> {
