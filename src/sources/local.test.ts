@@ -171,6 +171,7 @@ test('a directory is received, kept, and only its changes come again', async () 
   assert.equal(storage.steps[0], 'begin');
   assert.equal(storage.steps.at(-1), 'commit');
   assert.equal(updates[0]?.id, 'transferring context:');
+  assert.equal(updates[0]?.name, 'transferring');
   assert.notEqual(updates.at(-1)?.completed, undefined);
   await first.release();
   writeFileSync(join(dir, 'sub/f'), 'changed');

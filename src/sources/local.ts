@@ -166,15 +166,17 @@ function indexOf(sharedKey: string): string {
   return `${SHARED_KEY}:${sharedKey}`;
 }
 
-function transferProgress(progress: StepProgress, name: string): (bytes: number, done: boolean) => void {
-  const id = `transferring ${name}:`;
+function transferProgress(progress: StepProgress, directory: string): (bytes: number, done: boolean) => void {
+  const id = `transferring ${directory}:`;
+  // What clients count bytes by.
+  const name = 'transferring';
   const started = nowNs();
   let last = 0;
-  progress.status({ id, current: 0, started });
+  progress.status({ id, name, current: 0, started });
   return (bytes, done) => {
     const now = Date.now();
     if (!done && now - last < PROGRESS_EVERY_MS) return;
     last = now;
-    progress.status({ id, current: bytes, started, ...(done ? { completed: nowNs() } : {}) });
+    progress.status({ id, name, current: bytes, started, ...(done ? { completed: nowNs() } : {}) });
   };
 }
