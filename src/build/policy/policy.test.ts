@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BuildError } from '../../base/index.ts';
 import type { ResolveSourceMetaRequest } from '../../proto/gateway.pb.ts';
-import { Op } from '../../proto/ops.pb.ts';
-import type { SourceOp } from '../../proto/ops.pb.ts';
+import type { Op, SourceOp } from '../../proto/ops.pb.ts';
 import { AttrMatch, MatchType, Policy, PolicyAction } from '../../proto/policy.pb.ts';
-import { CheckPolicyResponse } from '../../proto/policysession.pb.ts';
-import type { CheckPolicyRequest } from '../../proto/policysession.pb.ts';
+import type { CheckPolicyRequest, CheckPolicyResponse, DecisionResponse } from '../../proto/policysession.pb.ts';
 import { SourcePolicy } from './index.ts';
 import type { Verdicts } from './index.ts';
 
@@ -125,14 +123,32 @@ void test('policies that make no sense', async () => {
   await assert.rejects(judge([policy], 'a://b'), /source policy: rule 9000 a:\/\/b: unknown type "a:\/\/b"/);
 });
 
-type Answer = (request: CheckPolicyRequest) => object;
+type Answer = (request: CheckPolicyRequest) => CheckPolicyResponse;
+
+function decide(action: PolicyAction, more: Partial<DecisionResponse> = {}): CheckPolicyResponse {
+  return { result: { $case: 'decision', value: { action, denyMessages: [], update: undefined, ...more } } };
+}
+
+function wantToKnow(identifier: string | undefined, attrs: Record<string, string> = {}): CheckPolicyResponse {
+  const source = identifier === undefined ? undefined : { identifier, attrs: new Map(Object.entries(attrs)) };
+  const value = {
+    Source: source,
+    Platform: undefined,
+    LogName: 'why',
+    ResolveMode: '',
+    Git: undefined,
+    Image: undefined,
+    HTTP: undefined,
+    SourcePolicies: [],
+  };
+  return { result: { $case: 'request', value } };
+}
 
 function client(answers: readonly Answer[]): Verdicts & { asked: number; described: ResolveSourceMetaRequest[] } {
   const verdicts = {
     asked: 0,
     described: [] as ResolveSourceMetaRequest[],
-    ask: async (request: CheckPolicyRequest) =>
-      CheckPolicyResponse.fromJSON(answers[Math.min(verdicts.asked++, answers.length - 1)](request)),
+    ask: async (request: CheckPolicyRequest) => answers[Math.min(verdicts.asked++, answers.length - 1)](request),
     describe: async (request: ResolveSourceMetaRequest) => {
       verdicts.described.push(request);
       const Image = { Digest: 'sha256:d', Config: new Uint8Array(), AttestationChain: undefined };
@@ -144,10 +160,10 @@ function client(answers: readonly Answer[]): Verdicts & { asked: number; describ
 
 void test('the client decides, after it has asked', async () => {
   const asking = client([
-    ({ Source }) => ({ request: { Source: { identifier: Source?.Source?.identifier }, LogName: 'why' } }),
+    ({ Source }) => wantToKnow(Source?.Source?.identifier),
     ({ Source }) => {
       assert.equal(Source?.Image?.Digest, 'sha256:d');
-      return { decision: { action: ALLOW } };
+      return decide(ALLOW);
     },
   ]);
   assert.deepEqual(await judge([], IMAGE, {}, asking), [IMAGE, {}]);
@@ -156,7 +172,7 @@ void test('the client decides, after it has asked', async () => {
     ['why'],
   );
   const messages = [{ message: 'not this' }, { message: 'take that' }];
-  const no = judge([], IMAGE, {}, client([() => ({ decision: { action: DENY, denyMessages: messages } })]));
+  const no = judge([], IMAGE, {}, client([() => decide(DENY, { denyMessages: messages })]));
   await assert.rejects(no, (error: BuildError) => {
     assert.equal(error.message, `source ${JSON.stringify(IMAGE)} not allowed by policy: action DENY`);
     const detail = error.findDetail('policysession.DecisionResponse');
@@ -166,37 +182,38 @@ void test('the client decides, after it has asked', async () => {
 });
 
 void test('what the client puts in place goes through the rules and to the client again', async () => {
-  const update = { identifier: 'docker-image://other', attrs: { a: 'b' } };
+  const update = { identifier: 'docker-image://other', attrs: new Map([['a', 'b']]) };
   const convert = client([
-    () => ({ decision: { action: CONVERT, update } }),
+    () => decide(CONVERT, { update }),
     ({ Source }) => {
       assert.equal(Source?.Source?.identifier, 'docker-image://third');
-      return { decision: { action: ALLOW } };
+      return decide(ALLOW);
     },
   ]);
   const rules = policyOf([CONVERT, 'docker-image://other', { to: 'docker-image://third' }]);
   assert.deepEqual(await judge([rules], IMAGE, {}, convert), ['docker-image://third', { a: 'b' }]);
-  const circle = client([() => ({ decision: { action: CONVERT, update } })]);
+  const circle = client([() => decide(CONVERT, { update })]);
   await assert.rejects(judge([], IMAGE, {}, circle), /too many policy requests/);
   assert.equal(circle.asked, 10);
 });
 
 void test('answers that make no sense', async () => {
-  const refuse = (answer: object, text: RegExp): Promise<void> =>
+  const refuse = (answer: CheckPolicyResponse, text: RegExp): Promise<void> =>
     assert.rejects(judge([], IMAGE, { a: 'b' }, client([() => answer])), text);
-  await refuse({}, /no decision in policy response/);
-  await refuse({ decision: { action: CONVERT } }, /convert action requires updated source/);
-  await refuse({ request: { Source: { identifier: 'x' } } }, /policy requested different source identifier: "x" != /);
-  await refuse({ request: {} }, /policy requested different source identifier: "" != /);
-  await refuse({ request: { Source: { identifier: IMAGE } } }, /different source attrs: map length mismatch: 1 != 0/);
-  await refuse({ request: { Source: { identifier: IMAGE, attrs: { a: 'c' } } } }, /value mismatch for key a/);
+  await refuse({ result: undefined }, /no decision in policy response/);
+  await refuse(decide(CONVERT), /convert action requires updated source/);
+  await refuse(wantToKnow('x'), /policy requested different source identifier: "x" != /);
+  await refuse(wantToKnow(undefined), /policy requested different source identifier: "" != /);
+  await refuse(wantToKnow(IMAGE), /different source attrs: map length mismatch: 1 != 0/);
+  await refuse(wantToKnow(IMAGE, { a: 'c' }), /value mismatch for key a/);
 });
 
 void test('only sources of a definition are judged, and nothing when nobody has a say', async () => {
   const normalize = (source: SourceOp): string => source.identifier;
   assert.equal(new SourcePolicy({ rules: [], normalize }).forDefinition([], signal), undefined);
   const check = new SourcePolicy({ rules: [], normalize }).forDefinition([policyOf([DENY, '*'])], signal);
-  await check?.(Op.fromJSON({ exec: { meta: { args: ['a'] } } }));
-  const op = Op.fromJSON({ source: { identifier: 'a://b' } });
-  await assert.rejects(async () => check?.(op), /denied by policy/);
+  const op = (content: Op['op']): Op => ({ inputs: [], op: content, platform: undefined, constraints: undefined });
+  await check?.(op({ $case: 'merge', value: { inputs: [] } }));
+  const source = op({ $case: 'source', value: { identifier: 'a://b', attrs: new Map() } });
+  await assert.rejects(async () => check?.(source), /denied by policy/);
 });
