@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a Debian machine lacks: runc, git (for git sources) and the tools of the tests through apt, npm packages
+# Installs what a Debian machine lacks: runc, git and ssh (for git sources) and the tools of the tests through apt, npm packages
 # through npm; then makes the programs. Asks nothing, says what it does, does nothing twice. `setup.sh tests` adds what only the tests need,
 # `setup.sh bench` the tools that the benchmarks compare with.
 set -eu
@@ -13,6 +13,7 @@ want() { # command, package
 }
 want runc runc
 want git git
+want ssh openssh-client
 want busybox busybox-static
 want xz xz-utils
 want bzip2 bzip2

@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { spawnProcess } from './spawn-process.ts';
-import type { ProcessExit } from './spawn-process.ts';
 
 export interface ProgramRequest {
   readonly command: string;
@@ -21,15 +20,18 @@ export interface ProgramRequest {
   readonly idleMs?: number;
 }
 
-export interface ProgramExit extends ProcessExit {
+export interface ProgramExit {
+  /** As shells have it: 127 for a program that is not there, 128 and more for one that a signal has ended. */
+  readonly code: number;
   /** It was ended because it did nothing for `idleMs`. */
   readonly isStalled: boolean;
 }
 
 const PATIENCE_MS = 10_000;
 const IDLE_CHECKS = 10;
+const KILLED = 128 + 9;
 
-/** Where setpriv(1) is: it has the kernel end the program when this process ends. undefined: not on this machine. */
+/** Where setpriv(1) is: it has the kernel tell the shell when this process ends. undefined: not on this machine. */
 let setpriv: string | undefined | null = null;
 
 function findSetpriv(): string | undefined {
@@ -45,10 +47,13 @@ function findSetpriv(): string | undefined {
   return undefined;
 }
 
-/** Files are made for their owner to write and for all to read, whatever this process' own mask is. */
-const SHELL = ['sh', '-c', 'umask 0022 && exec "$@"', 'sh'];
+/**
+ * Files are made for their owner to write and for all to read, whatever this process' own mask is. The shell stays, and hands
+ * the signal on to the whole group: not every program ends what it has started.
+ */
+const SHELL = ['sh', '-c', `trap "trap '' TERM; kill -TERM 0; exit 143" TERM; umask 0022; "$@" & wait $!`, 'sh'];
 
-/** Resolves when the program has ended and its output is read. Rejects when it cannot be started (ENOENT), or `signal` is aborted already. */
+/** Resolves when the program has ended and its output is read. Rejects when `signal` is aborted already. */
 export async function runProgram(request: ProgramRequest): Promise<ProgramExit> {
   if (setpriv === null) setpriv = findSetpriv();
   const guard = setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'TERM', '--'];
@@ -71,11 +76,11 @@ export async function runProgram(request: ProgramRequest): Promise<ProgramExit> 
   const watch = request.idleMs === undefined ? undefined : group.watch(request.idleMs);
   try {
     const drained = [child.stdout, child.stderr].filter((s) => s !== null).map((s) => once(s, 'close'));
-    const exit = await child.exited;
+    const { code } = await child.exited;
     // Helpers that outlive it hold its output open: they have nothing left to do.
     group.endHelpers();
     await Promise.all(drained);
-    return { ...exit, isStalled: group.isStalled };
+    return { code: code ?? KILLED, isStalled: group.isStalled };
   } finally {
     clearInterval(watch);
     request.signal?.removeEventListener('abort', onAbort);

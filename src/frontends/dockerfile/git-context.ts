@@ -1,4 +1,4 @@
-import { git } from '../../llb/index.ts';
+import { git, redactCredentials } from '../../llb/index.ts';
 import type { State } from '../../llb/index.ts';
 import type { GitRef } from './git-ref.ts';
 
@@ -10,7 +10,7 @@ export function gitState(
 ): State {
   return git(ref.remote, '', {
     ref: ref.ref,
-    customName: `[internal] load git source ${written}`,
+    customName: `[internal] load git source ${redactCredentials(written)}`,
     keepGitDir: ref.keepGitDir === true || options.keepGitDir === true,
     subdir: ref.subdir || undefined,
     checksum: ref.checksum || undefined,

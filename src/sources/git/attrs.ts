@@ -4,16 +4,7 @@ import { parseDigest } from '../../oci/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import type { SourceRequest } from '../types.ts';
 import { isCommitId } from './git-program.ts';
-
-/** A bundle that stands for the remote: a blob of a registry, or of a client's OCI layout. */
-export interface BundleLocation {
-  readonly scheme: 'docker-image+blob' | 'oci-layout+blob';
-  readonly ref: string;
-  readonly digest: Digest;
-  /** '' for any of the build's sessions. */
-  readonly sessionId: string;
-  readonly storeId: string;
-}
+import type { BundleLocation } from './open-bundle.ts';
 
 export interface SignaturePolicy {
   readonly pubKey: string;
@@ -38,6 +29,7 @@ export interface GitRequest {
   readonly mtime: string;
   /** The checksum is the commit; the ref only names it. */
   readonly fetchByCommit: boolean;
+  /** A bundle that stands for the remote. */
   readonly bundle?: BundleLocation;
   /** The result is a bundle, not a tree. */
   readonly checkoutBundle: boolean;

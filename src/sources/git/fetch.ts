@@ -15,8 +15,8 @@ export interface FetchTarget {
   readonly request: GitRequest;
   /** What the cache key was made of: the remote may have moved on since. */
   readonly resolved: ResolvedRef;
-  /** Where to fetch from instead of the remote itself: the repository of a bundle. */
-  readonly instead?: string;
+  /** Where to fetch from instead of the remote itself, once that has to be known: the repository of a bundle. */
+  readonly instead?: () => Promise<string>;
 }
 
 /** The shared repository with what was wanted in it; nobody else has it until `release`. */
@@ -97,10 +97,19 @@ async function fetchInto(
   const ref = refOf(target);
   const byCommit = request.fetchByCommit && request.checksum !== '' ? request.checksum : ref;
   const commitish = isCommitId(byCommit) ? byCommit : localName(ref);
-  const isThere = isCommitId(commitish) && (await git.succeeds('cat-file', '-e', `${commitish}^{commit}`));
-  if (!isThere) await fetchRef(git, dir, target, { ref, commitish });
+  // The history of a bundle is a whole one.
+  const isShallow = request.checkoutBundle && existsSync(join(dir, 'shallow'));
+  if (isShallow || !(await isThere(git, commitish, target))) await fetchRef(git, dir, target, { ref, commitish });
   if (request.checksum !== '') await checkChecksum(git, commitish, request);
   return { git, ref, commitish };
+}
+
+/** A commit that was said needs fetching once; so does what a bundle has under a name, which cannot change. */
+async function isThere(git: Git, commitish: string, { request, resolved }: FetchTarget): Promise<boolean> {
+  if (isCommitId(commitish)) return git.succeeds('cat-file', '-e', `${commitish}^{commit}`);
+  if (request.bundle === undefined || !(await git.succeeds('cat-file', '-e', resolved.checksum))) return false;
+  await git.run('update-ref', '--no-deref', commitish, resolved.checksum);
+  return true;
 }
 
 /** The fetched ref is kept below refs/tags, whatever it is: then it is advertised at the next fetch. */
@@ -117,8 +126,8 @@ async function fetchRef(
   // Left by a fetch that was killed.
   await rm(join(dir, 'shallow.lock'), { force: true });
   const unshallow = (): string[] => (existsSync(join(dir, 'shallow')) ? ['--unshallow'] : []);
-  const origin = instead ?? 'origin';
-  const one = request.fetchByCommit || !isCommitId(commitish);
+  const origin = (await instead?.()) ?? 'origin';
+  const one = !request.checkoutBundle && (request.fetchByCommit || !isCommitId(commitish));
   // In full as the remote calls it: a short name may be a branch's and a tag's.
   const asked = isCommitId(commitish) ? commitish : resolved.ref;
   const how = one ? ['--depth=1', '--no-tags'] : ['--tags', ...unshallow()];

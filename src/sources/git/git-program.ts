@@ -80,7 +80,7 @@ export class Git {
   async run(...args: string[]): Promise<Buffer> {
     let current: readonly string[] = args;
     for (;;) {
-      const { code, signal, isStalled, stdout, stderr } = await this.#once(current);
+      const { code, isStalled, stdout, stderr } = await this.#once(current);
       if (code === 0) return stdout;
       const { signal: asked } = this.#settings;
       const said = `git stderr:\n${stderr}`;
@@ -94,13 +94,7 @@ export class Git {
       if (code === 127)
         throw new GitError(Code.FailedPrecondition, `failed to find git binary: ${stderr.trim()}`, stderr);
       const next = simpler(current, stderr);
-      if (next === undefined) {
-        throw new GitError(
-          Code.Unknown,
-          `${said}: ${code === null ? `signal: ${signal}` : `exit status ${code}`}`,
-          stderr,
-        );
-      }
+      if (next === undefined) throw new GitError(Code.Unknown, `${said}: exit status ${code}`, stderr);
       current = next;
     }
   }

@@ -1,26 +1,30 @@
 /** `git://host/path#ref:subdir`: a commit of a repository, checked out. */
 import type { StepFacts } from '../../attest/index.ts';
-import { BuildError, Code, invalidArgument, isNotFound, KeyedMutex } from '../../base/index.ts';
-import type { SessionManager } from '../../session/types.ts';
+import { BuildError, Code, internal, invalidArgument, isNotFound, KeyedMutex } from '../../base/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
+import { askerOf } from '../image.ts';
+import type { ImageDeps } from '../image-origin.ts';
 import type { DescribeOptions, Source, SourceDescription, SourceInstance, SourceKey } from '../types.ts';
 import { withAccess } from './access.ts';
 import { checksumMismatch, normalizeGit, parseGit } from './attrs.ts';
 import type { GitRequest } from './attrs.ts';
 import { gitCacheKey } from './cache-key.ts';
+import { checkoutBundle, stageBundle } from './bundle.ts';
+import type { StagedBundle } from './bundle.ts';
 import { checkoutTree } from './checkout.ts';
 import { fetchRepository } from './fetch.ts';
 import { isCommitId } from './git-program.ts';
 import type { Git } from './git-program.ts';
+import { openBundle } from './open-bundle.ts';
 import { readObjects } from './objects.ts';
 import type { GitObjects } from './objects.ts';
 import { resolveRemoteRef } from './resolve-ref.ts';
 import type { ResolvedRef } from './resolve-ref.ts';
 import { SharedRepositories } from './shared-repositories.ts';
+import { verifySignature } from './verify-objects.ts';
 
-export interface GitSourceDeps {
-  readonly sessions: SessionManager;
+export interface GitSourceDeps extends ImageDeps {
   readonly accessor: CacheAccessor;
 }
 
@@ -54,6 +58,8 @@ class GitInstance implements SourceInstance {
 
   async cacheKey(context: JobContext): Promise<SourceKey> {
     const resolved = await this.#resolve(context);
+    const { signature } = this.#request;
+    if (signature !== undefined) verifySignature(await this.#objects(context, resolved), signature);
     const key = gitCacheKey(this.#request, resolved);
     return { key, pin: resolved.checksum, done: true };
   }
@@ -74,7 +80,10 @@ class GitInstance implements SourceInstance {
     const resolved = await this.#resolve(context);
     const { ref, checksum } = resolved;
     const wantsObjects = options.gitObjects === true;
-    const objects = wantsObjects ? await this.#objects(context, resolved) : undefined;
+    const { signature } = this.#request;
+    const isLook = !wantsObjects && signature === undefined;
+    const objects = isLook ? undefined : await this.#objects(context, resolved);
+    if (objects !== undefined && signature !== undefined) verifySignature(objects, signature);
     if (objects === undefined) {
       return { git: { checksum, ref, commitChecksum: this.#request.keepGitDir ? '' : resolved.commit } };
     }
@@ -118,8 +127,11 @@ class GitInstance implements SourceInstance {
   }
 
   #checkout(context: JobContext, resolved: ResolvedRef): Promise<ImmutableRef> {
+    const { accessor } = this.#world;
     return this.#withRepository(context, resolved, (repository) =>
-      checkoutTree(this.#world.accessor, repository, this.#request, { oldFileModes: false }, context.signal),
+      this.#request.checkoutBundle
+        ? checkoutBundle(accessor, repository, this.#request)
+        : checkoutTree(accessor, repository, this.#request, { oldFileModes: false }, context.signal),
     );
   }
 
@@ -133,8 +145,19 @@ class GitInstance implements SourceInstance {
     work: (repository: Awaited<ReturnType<typeof fetchRepository>>) => Promise<T>,
   ): Promise<T> {
     return withAccess(this.#world.sessions, this.#request, context, async (git) => {
-      const target = { request: this.#request, resolved };
-      const repository = await fetchRepository(this.#world.shared, git, target, context.signal);
+      await using staged = new AsyncDisposableStack();
+      const stage = async (): Promise<string> => {
+        const bundle = await this.#stage(git, context);
+        staged.defer(() => bundle.release());
+        return bundle.url;
+      };
+      const instead = this.#request.bundle === undefined ? undefined : stage;
+      const repository = await fetchRepository(
+        this.#world.shared,
+        git,
+        { request: this.#request, resolved, instead },
+        context.signal,
+      );
       try {
         return await work(repository);
       } finally {
@@ -143,30 +166,61 @@ class GitInstance implements SourceInstance {
     });
   }
 
+  #stage(git: Git, context: JobContext): Promise<StagedBundle> {
+    const { bundle, checksum } = this.#request;
+    if (bundle === undefined) throw internal('no bundle to stage');
+    return stageBundle(git, bundle, checksum, (location) => openBundle(this.#world, location, askerOf(context)));
+  }
+
   async #resolve(context: JobContext): Promise<ResolvedRef> {
-    this.#resolved = pinned(this.#request) ?? (await this.#ask(context));
+    const { bundle } = this.#request;
+    this.#resolved =
+      pinned(this.#request) ?? (await (bundle === undefined ? this.#ask(context) : this.#unpack(context)));
     return this.#resolved;
+  }
+
+  /** The bundle is read once: what is wanted of it goes into the shared repository as soon as its ref is known. */
+  #unpack(context: JobContext): Promise<ResolvedRef> {
+    const { signal } = context;
+    return withAccess(this.#world.sessions, this.#request, context, async (git) => {
+      const bundle = await this.#stage(git, context);
+      try {
+        const resolved = await resolveRemoteRef(git, bundle.url, this.#request.ref);
+        this.#check(resolved);
+        const target = { request: this.#request, resolved, instead: async () => bundle.url };
+        await (await fetchRepository(this.#world.shared, git, target, signal)).release();
+        return resolved;
+      } finally {
+        await bundle.release();
+      }
+    });
+  }
+
+  #matches({ checksum, commit }: ResolvedRef): boolean {
+    return checksum.startsWith(this.#request.checksum) || commit.startsWith(this.#request.checksum);
+  }
+
+  #check(resolved: ResolvedRef): void {
+    if (this.#matches(resolved)) return;
+    const { checksum, commit } = resolved;
+    throw checksumMismatch(this.#request.checksum, commit === '' ? checksum : `${checksum} or ${commit}`);
   }
 
   /** A ref is looked up once a build, whoever asks; another checksum is a reason to look again. */
   async #ask(context: JobContext): Promise<ResolvedRef> {
-    const { remote, ref, checksum } = this.#request;
+    const { remote, ref } = this.#request;
     const ask = (): Promise<ResolvedRef> =>
-      withAccess(this.#world.sessions, this.#request, context, (git: Git) => resolveRemoteRef(git, remote, ref));
-    const matches = (r: ResolvedRef): boolean => r.checksum.startsWith(checksum) || r.commit.startsWith(checksum);
-    let resolved = await context.once(`git-resolve:${remote}#${ref}`, ask);
-    if (checksum === '' || matches(resolved)) return resolved;
-    resolved = await ask();
-    if (matches(resolved)) return resolved;
-    throw checksumMismatch(
-      checksum,
-      resolved.commit === '' ? resolved.checksum : `${resolved.checksum} or ${resolved.commit}`,
-    );
+      withAccess(this.#world.sessions, this.#request, context, (git) => resolveRemoteRef(git, remote, ref));
+    const known = await context.once(`git-resolve:${remote}#${ref}`, ask);
+    if (this.#matches(known)) return known;
+    const resolved = await ask();
+    this.#check(resolved);
+    return resolved;
   }
 }
 
 /** What needs no asking: the commit was said. */
-function pinned({ ref, checksum, fetchByCommit }: GitRequest): ResolvedRef | undefined {
+function pinned({ ref, checksum, fetchByCommit, bundle }: GitRequest): ResolvedRef | undefined {
   if (checksum !== '' && !/^[a-fA-F0-9]+$/.test(checksum)) {
     throw new BuildError(Code.Unknown, `invalid checksum ${checksum} for Git URL, expected hex commit hash`);
   }
@@ -174,6 +228,7 @@ function pinned({ ref, checksum, fetchByCommit }: GitRequest): ResolvedRef | und
     if (!ref.startsWith(checksum)) throw checksumMismatch(checksum, ref);
     return { ref, checksum: ref, commit: '' };
   }
+  if (bundle !== undefined) return ref === '' ? { ref: checksum, checksum, commit: '' } : undefined;
   if (!fetchByCommit) return undefined;
   if (checksum === '') throw invalidArgument('fetch-by-commit requires a checksum or a commit SHA ref');
   if (!isCommitId(checksum)) {

@@ -16,8 +16,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { BuildError, Code, noProgress, notFound } from '../../base/index.ts';
+import type { ContentStore } from '../../content/types.ts';
+import { digestOf } from '../../oci/index.ts';
+import type { Registry } from '../../registry/types.ts';
 import type { SessionCaller, SessionManager } from '../../session/types.ts';
 import type { JobContext } from '../../solver/types.ts';
 import { offerMounts } from '../../storage/local-mount.ts';
@@ -25,6 +29,7 @@ import type { CacheAccessor, ImmutableRef, MutableRef } from '../../storage/type
 import { headerScope, secretNames } from './access.ts';
 import { parseGit } from './attrs.ts';
 import { gitCacheKey } from './cache-key.ts';
+import { parseGitObject } from './git-object.ts';
 import { createGitSource } from './index.ts';
 import { Redaction, urlSecrets } from './redaction.ts';
 import { chooseRef } from './resolve-ref.ts';
@@ -233,9 +238,20 @@ class Build {
   readonly storage = new FakeStorage();
   readonly logs: string[] = [];
   secrets: Record<string, string> = {};
+  /** What registries have. */
+  blob = Buffer.alloc(0);
+  readonly fetched: string[] = [];
   readonly #once = new Map<string, Promise<unknown>>();
   readonly #source = createGitSource({
     accessor: this.storage.accessor,
+    content: {} as ContentStore,
+    registry: {
+      blobSize: async () => this.blob.length,
+      fetch: (ref: string) => {
+        this.fetched.push(ref);
+        return Readable.from([this.blob]);
+      },
+    } as unknown as Registry,
     sessions: {
       any: async (_: unknown, __: unknown, call: (caller: SessionCaller) => Promise<unknown>) =>
         call({
@@ -441,4 +457,128 @@ void test('submodules come with it, those of this machine do not', async () => {
   modules(inner.dir);
   const refused = new Build().checkout(origin, '#main');
   await assert.rejects(refused, /failed to update submodules .*transport 'file' not allowed/s);
+});
+
+for (const format of ['sha1', 'sha256']) {
+  void test(`${format}: a bundle is made of a history, and stands for its remote`, async () => {
+    const origin = await Origin.start(format);
+    const first = origin.commit({ a: 'one' });
+    const second = origin.commit({ b: 'two' });
+    origin.git('tag', '-a', 'v1', '-m', 'v1');
+    origin.publish();
+    const maker = new Build();
+    const { key, dir, names } = await maker.checkout(origin, '#main', { 'git.checkoutbundle': 'true' });
+    assert.deepEqual([key, names], [`${second}(bundle)`, ['bundle']]);
+    assert.equal(origin.git('bundle', 'list-heads', join(dir, 'bundle')), `${second} refs/heads/main`);
+    const tagged = await maker.checkout(origin, '#refs/tags/v1', { 'git.checkoutbundle': 'true' });
+    assert.match(origin.git('bundle', 'list-heads', join(tagged.dir, 'bundle')), /^[0-9a-f]+ refs\/tags\/v1$/);
+
+    const build = new Build();
+    build.blob = readFileSync(join(dir, 'bundle'));
+    const bundle = `docker-image+blob://h/r@${digestOf(build.blob)}`;
+    const asked = origin.requests.length;
+    const attrs = { 'git.bundle': bundle, 'git.checksum': second };
+    for (const fragment of [`#${second}`, '#main', '']) {
+      assert.deepEqual((await build.checkout(origin, fragment, attrs)).names, ['a', 'b'], fragment);
+    }
+    const kept = await build.checkout(origin, '#main', { ...attrs, 'git.keepgitdir': 'true' });
+    assert.equal(readFileSync(join(kept.dir, '.git/refs/heads/main'), 'utf8').trim(), second);
+    assert.equal(origin.requests.length, asked);
+    assert.equal(build.fetched.length, 3);
+
+    const wrong = (more: Record<string, string>, message: RegExp): Promise<void> =>
+      assert.rejects(new Build().checkout(origin, '#main', { ...attrs, ...more }), (e: Error) =>
+        message.test(e.message),
+      );
+    await wrong({}, /^expected checksum to match sha256:[0-9a-f]{64}, got sha256:e3b0c44298fc/);
+    const other = new Build();
+    other.blob = build.blob;
+    const none = first.replace(/^./, (c) => (c === '0' ? '1' : '0'));
+    const missing = other.checkout(origin, '#main', { ...attrs, 'git.checksum': none });
+    await assert.rejects(missing, new RegExp(`commit ${none} not found in bundle h/r@sha256:`));
+  });
+}
+
+void test('ssh: the agent and the known hosts of the client, and nothing else of this machine', async (t) => {
+  const origin = await Origin.start();
+  origin.commit({ a: 'one' });
+  const bin = mkdtempSync(join(top, 'bin-'));
+  // Says how it was called, and speaks for the host.
+  const ssh = `#!/bin/sh\necho "ssh $*" >&2; env | grep -E '^(HOME|SSH_AUTH_SOCK|GIT_CONFIG|SECRET)' >&2\nfor last; do :; done\neval "$last"\n`;
+  writeFileSync(join(bin, 'ssh'), ssh, { mode: 0o755 });
+  const { PATH } = process.env;
+  process.env.PATH = `${bin}:${PATH}`;
+  process.env.SECRET = 'of the daemon';
+  t.after(() => {
+    process.env.PATH = PATH;
+    delete process.env.SECRET;
+  });
+  const build = new Build();
+  const url = `me@example.com:${origin.dir}/.git`;
+  const attrs = { 'git.fullurl': url, 'git.knownsshhosts': 'example.com ssh-ed25519 AAAA' };
+  assert.deepEqual((await build.checkout(origin, '#main', attrs)).names, ['a']);
+  const log = build.logs.join('');
+  assert.match(log, /^ssh -F \/dev\/null -o UserKnownHostsFile=\S+known_hosts .*me@example\.com git-upload-pack /m);
+  assert.match(log, /^HOME=\/dev\/null$/m);
+  assert.ok(!log.includes('SECRET'));
+  await build.forget().checkout(origin, '#main', { 'git.fullurl': url });
+  assert.match(build.logs.join(''), /^ssh -F \/dev\/null -o StrictHostKeyChecking=no /m);
+});
+
+void test('signatures by SSH keys: of the commit, of its tag, by others, of something else', async () => {
+  const origin = await Origin.start();
+  const keys = mkdtempSync(join(top, 'keys-'));
+  const key = (type: string): string => {
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', join(keys, type)]);
+    return readFileSync(join(keys, `${type}.pub`), 'utf8');
+  };
+  const publicKeys = ['ed25519', 'ecdsa', 'rsa'].map((type) => [type, key(type)] as const);
+  origin.git('config', 'gpg.format', 'ssh');
+  const build = new Build();
+  const check = (fragment: string, pubkey: string, more: Record<string, string> = {}) =>
+    build.forget().checkout(origin, fragment, { 'git.sig.pubkey': pubkey, ...more });
+  origin.commit({ a: 'not signed' });
+  await assert.rejects(check('#main', publicKeys[0][1]), /^BuildError: git object is not signed$/);
+  for (const [type, publicKey] of publicKeys) {
+    origin.git('config', 'user.signingkey', join(keys, type));
+    origin.git('commit', '-q', '--allow-empty', '-S', '-m', `signed by ${type}\n\nmore`);
+    origin.publish();
+    assert.deepEqual((await check('#main', `# mine\n${publicKey}`)).names, ['a']);
+    const other = publicKeys.find(([t]) => t !== type)?.[1] ?? '';
+    await assert.rejects(
+      check('#main', other),
+      /^BuildError: failed to verify ssh signature: public key does not match$/,
+    );
+  }
+  const [[, mine]] = publicKeys;
+  origin.git('config', 'user.signingkey', join(keys, 'ed25519'));
+  origin.git('tag', '-s', 'signed', '-m', 'x', 'HEAD~3');
+  origin.git('tag', '-a', 'unsigned', '-m', 'x');
+  origin.publish();
+  assert.deepEqual((await check('#signed', mine)).names, ['a']);
+  await assert.rejects(check('#signed', mine, { 'git.sig.ignoresignedtag': 'true' }), /git object is not signed/);
+  await assert.rejects(check('#unsigned', mine, { 'git.sig.requiresignedtag': 'true' }), /git object is not signed/);
+  await assert.rejects(
+    check('#main', mine, { 'git.sig.requiresignedtag': 'true' }),
+    /signed tag required but no signed tag found/,
+  );
+});
+
+void test('what a signature is over', () => {
+  const signed = (raw: string): string[] => {
+    const { signature, signedData } = parseGitObject(Buffer.from(raw, 'latin1'));
+    return [signature, Buffer.from(signedData).toString('latin1')];
+  };
+  const head = 'tree 1\nauthor a\ncommitter c\n';
+  assert.deepEqual(signed(`${head}gpgsig A\n B\n \n C\nx y\n\ngpgsig no\n`), [
+    'A\nB\n\nC',
+    `${head}x y\n\ngpgsig no\n`,
+  ]);
+  assert.deepEqual(signed(`${head}gpgsig-sha256 A\n B\n\nm\xff`), ['A\nB', `${head}\nm\xff`]);
+  const tag = 'object 1\ntype commit\ntag v\ntagger t\n\nmessage\n';
+  const armor = '-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n';
+  assert.deepEqual(signed(tag + armor), [armor, tag]);
+  assert.deepEqual(signed(tag), ['', tag]);
+  assert.throws(() => signed('tree 1\nauthor a\n\ncommitter c'), /invalid commit object: missing committer header/);
+  assert.throws(() => signed('object 1\n'), /invalid tag object: missing type header/);
 });
