@@ -84,6 +84,11 @@ const ERRNO_CODES: Readonly<Record<string, Code>> = {
   EHWPOISON: Code.Internal,
 };
 
+/** SQLite's result code SQLITE_FULL, as node:sqlite throws it. */
+function isFullDatabase(error: Error): boolean {
+  return (error as { errcode?: unknown }).errcode === 13;
+}
+
 /** Turns anything thrown into a BuildError: AbortErrors become Canceled, errno decides where it is known. */
 export function toBuildError(thrown: unknown): BuildError {
   if (thrown instanceof BuildError) return thrown;
@@ -96,7 +101,8 @@ export function toBuildError(thrown: unknown): BuildError {
       return new BuildError(Code.DeadlineExceeded, 'context deadline exceeded', { cause: thrown });
     }
     const errno = (thrown as NodeJS.ErrnoException).code;
-    const code = (typeof errno === 'string' ? ERRNO_CODES[errno] : undefined) ?? Code.Unknown;
+    const known = typeof errno === 'string' ? ERRNO_CODES[errno] : undefined;
+    const code = known ?? (isFullDatabase(thrown) ? Code.ResourceExhausted : Code.Unknown);
     return new BuildError(code, thrown.message, { cause: thrown });
   }
   return new BuildError(Code.Unknown, String(thrown));

@@ -1,3 +1,4 @@
+import type { BuildError } from '../base/index.ts';
 import type { ContentStore } from '../content/types.ts';
 import type { Executor } from '../executor/types.ts';
 import type { Exporter } from '../exporters/types.ts';
@@ -45,6 +46,8 @@ export interface BuildEnvironment {
   /** Fields that provenance tells of this machine beside its own. */
   readonly provenanceEnv: ReadonlyMap<string, unknown>;
   readonly entitlements: ReadonlySet<Entitlement>;
+  /** Adds to a failure what only the daemon knows: for want of room on the disk, how much there is and what would make some. */
+  readonly explain: (error: unknown) => Promise<BuildError>;
   /** Forgets the index of cache mounts of these ids, so that the next step finds them empty. */
   readonly dropCacheMounts: (ids: ReadonlyMap<string, boolean>) => Promise<void>;
 }

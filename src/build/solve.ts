@@ -2,7 +2,7 @@
  * The life of one Solve: job, bridge, frontend, evaluation, exports, history. Whatever happens, the job is discarded, refs
  * are released and the history record is finished.
  */
-import { BuildError, Code, invalidArgument, logger, nowNs, randomId, toBuildError } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, logger, nowNs, randomId } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
 import { parseAttestationRequests, parseProvenanceOptions } from '../attest/index.ts';
 import type { ProvenanceOptions } from '../attest/index.ts';
@@ -172,7 +172,7 @@ export class Builds {
       }
       return response;
     } catch (thrown) {
-      const error = this.#describe(thrown, signal, gateway);
+      const error = this.#describe(await this.#env.explain(thrown), signal, gateway);
       abort.abort(error);
       job.closeProgress();
       await logging;
@@ -201,8 +201,7 @@ export class Builds {
     return exporter.resolve(attrs);
   }
 
-  #describe(thrown: unknown, signal: AbortSignal, gateway: GatewaySession | undefined): BuildError {
-    const error = toBuildError(thrown);
+  #describe(error: BuildError, signal: AbortSignal, gateway: GatewaySession | undefined): BuildError {
     if (signal.aborted && error.isCanceled) return new BuildError(Code.Canceled, 'context canceled', { cause: error });
     return gateway === undefined ? error : gateway.describeFailure(error);
   }

@@ -112,10 +112,11 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
     async prune(request, out) {
       let sending: Promise<void> = Promise.resolve();
       let failed: unknown;
-      await accessor.prune([pruneOptions(request)], (record) => {
+      const onRecord = (record: DiskUsageRecord): void => {
         const message = { ...usageToWire(record), RecordType: '', Shared: false };
         sending = sending.then(() => out.write(message)).catch((error: unknown) => void (failed ??= error));
-      });
+      };
+      await deps.withRoom(() => accessor.prune([pruneOptions(request)], onRecord));
       await sending;
       if (failed !== undefined) throw failed;
       await deps.releaseUnreferenced();

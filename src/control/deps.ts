@@ -19,6 +19,8 @@ export interface ControlDeps {
   };
   /** After a build or a prune: what may be collected now. */
   readonly onBuildEnd: () => void;
+  /** Runs a prune: with the room on the disk that it takes to make some. */
+  readonly withRoom: <T>(work: () => Promise<T>) => Promise<T>;
   /** Drops cache keys whose results are gone. */
   readonly releaseUnreferenced: (signal?: AbortSignal) => Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { logger } from '../base/index.ts';
 import type { PruneOptions, Storage } from '../storage/index.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 
 const DELAY_MS = 1000;
 const EVERY_MS = 60_000;
@@ -8,14 +9,16 @@ const EVERY_MS = 60_000;
 export class Collector {
   readonly #storage: Storage;
   readonly #policies: readonly PruneOptions[];
+  readonly #reserve: DiskReserve;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #last = -Infinity;
   #closed = false;
 
-  constructor(storage: Storage, policies: readonly PruneOptions[]) {
+  constructor(storage: Storage, policies: readonly PruneOptions[], reserve: DiskReserve) {
     this.#storage = storage;
     this.#policies = policies;
+    this.#reserve = reserve;
   }
 
   request(): void {
@@ -24,8 +27,8 @@ export class Collector {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#last = performance.now();
-      this.#running = this.#storage
-        .gc(this.#policies)
+      this.#running = this.#reserve
+        .during(() => this.#storage.gc(this.#policies))
         .catch((error: unknown) => logger.error('garbage collection failed', { error }))
         .finally(() => (this.#running = undefined));
     }, wait);

@@ -27,10 +27,11 @@ import { createMetaResolver, createReopenProvider, createSessionAuth, createSour
 import type { ImageDeps } from '../sources/index.ts';
 import { openKeyStore } from '../storage/keys/index.ts';
 import { openStorage } from '../storage/index.ts';
-import type { PruneOptions } from '../storage/index.ts';
+import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
 import { createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
+import { DiskReserve, explainFullDisk } from './disk-reserve.ts';
 import { loadProvenanceEnv } from './provenance-env.ts';
 import { openListener } from './listeners.ts';
 import type { Listener } from './listeners.ts';
@@ -98,11 +99,21 @@ function gcPolicies(oci: OciWorkerConfig, root: string): readonly PruneOptions[]
  * taken, a snapshotter that does not work here.
  */
 export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
+  try {
+    return await openDaemon(config);
+  } catch (error) {
+    throw await explainFullDisk(error, config.root);
+  }
+}
+
+async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   await using stack = new AsyncDisposableStack();
   mkdirSync(config.root, { recursive: true, mode: 0o711 });
   const lock = lockRoot(config.root);
   stack.defer(() => lock.release());
   refuseForeignRoot(config.root);
+  const reserve = new DiskReserve(config.root, join(config.root, 'reserve'));
+  reserve.giveUpIfFull();
 
   const executor = createRuncExecutor({
     root: join(config.root, 'executor'),
@@ -196,9 +207,10 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     history,
     provenanceEnv: loadProvenanceEnv(config.provenanceEnvDir),
     entitlements: new Set(config.entitlements.map(parseEntitlement)),
+    explain: (error) => explainFullDisk(error, config.root, () => reclaimableBytes(accessor)),
     dropCacheMounts: (ids) => dropCacheMounts(accessor, ids.keys()),
   };
-  const collector = new Collector(storage, worker.gcPolicy);
+  const collector = new Collector(storage, worker.gcPolicy, reserve);
   stack.defer(() => collector.close());
   collector.request();
 
@@ -211,6 +223,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     history,
     accessor,
     worker,
+    withRoom: (work) => reserve.during(work),
     onBuildEnd: () => collector.request(),
     releaseUnreferenced: (signal) => cache.releaseUnreferenced(signal),
   });
@@ -236,6 +249,9 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
     logger.info(`running server on ${address}`);
   }
 
+  const keeping = reserve.takeBack();
+  stack.defer(() => keeping);
+
   const addresses = listeners.map((l) => l.address);
   const owned = stack.move();
   let closing: Promise<void> | undefined;
@@ -252,6 +268,11 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
       return closing;
     },
   };
+}
+
+async function reclaimableBytes(accessor: CacheAccessor): Promise<number> {
+  const records = await accessor.diskUsage({});
+  return records.reduce((sum, record) => sum + (record.inUse ? 0 : record.size), 0);
 }
 
 function snapshotterName(text: string): 'auto' | 'overlayfs' | 'native' {

@@ -25,6 +25,12 @@ export function diskSpaceBytes(space: DiskSpace | undefined, totalBytes: number)
   return (Math.floor((totalBytes * space.percent) / 100 / 2 ** 30) + 1) * 1e9;
 }
 
+/** Bytes in decimal units, as `buildctl du` shows them. */
+export function formatSpace(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(5, Math.floor(Math.log10(bytes) / 3));
+  return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${['B', 'kB', 'MB', 'GB', 'TB', 'PB'][power]}`;
+}
+
 const UNITS_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
 
 /** A Go duration (`1h30m`, `250ms`) or a bare number of seconds; nanoseconds. */

@@ -1,4 +1,4 @@
-import { SharedCalls } from '../../base/index.ts';
+import { logger, SharedCalls } from '../../base/index.ts';
 import type { CacheCore } from './cache-core.ts';
 import type { CacheRecord } from './record.ts';
 
@@ -35,7 +35,12 @@ export class RecordSizes {
     for (const digest of digests) size += content.find(digest)?.size ?? 0;
     const writing = record.data.mutable && record.refs > 0;
     if (!writing && record.data === before && this.#core.store.find(record.id) === record) {
-      this.#core.store.update(record, { size });
+      try {
+        this.#core.store.update(record, { size });
+      } catch (error) {
+        // Whoever asks next counts again: on a full disk people ask.
+        logger.debug('size of a record could not be saved', { id: record.id, error });
+      }
     }
     return size;
   }

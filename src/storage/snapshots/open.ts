@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { logger, randomId } from '../../base/index.ts';
+import { Code, logger, randomId, toBuildError } from '../../base/index.ts';
 import type { Database } from '../../metadata/index.ts';
 import type { StorageKernel } from '../kernel.ts';
 import { SnapshotFolders } from './folders.ts';
@@ -10,6 +10,11 @@ import { SnapshotTable } from './snapshot-table.ts';
 import type { Snapshotter } from './types.ts';
 
 export type SnapshotterName = 'overlayfs' | 'native';
+
+/** Says nothing of what works there: another snapshotter would not know of what is kept. */
+function refuseFullDisk(error: unknown): void {
+  if (toBuildError(error).code === Code.ResourceExhausted) throw error;
+}
 
 /**
  * Whether an overlay whose writable layer is below `root` works, and whether it needs its xattrs in the user namespace.
@@ -40,6 +45,7 @@ export async function probeOverlay(
       try {
         await kernel.mount([{ type: 'overlay', source: 'overlay', options }], merged);
       } catch (error) {
+        refuseFullDisk(error);
         logger.debug('overlayfs does not mount', { error, userxattr });
         continue;
       }
@@ -47,6 +53,7 @@ export async function probeOverlay(
         writeFileSync(join(merged, 'file'), '');
         return { userxattr };
       } catch (error) {
+        refuseFullDisk(error);
         logger.debug('overlayfs cannot be written to', { error, userxattr });
       } finally {
         await kernel.unmount(merged);
