@@ -66,6 +66,24 @@ test('a unary call carries bytes and repeated metadata', async () => {
   );
 });
 
+test('what waits for a slow reader is not lost when the handler has ended', async () => {
+  const piece = Buffer.alloc(900_000, 7);
+  const pieces = 5; // More than a window holds: the last part, and the status, wait in the server.
+  const ended = new Deferred();
+  const handler: BidiHandler<Bytes, Bytes> = async (_input, out) => {
+    for (let i = 0; i < pieces; i++) await out.write({ data: piece });
+    ended.resolve();
+  };
+  await connected({ stream: handler }, async (channel) => {
+    const call = channel.stream(service, stream);
+    await ended.promise;
+    await delay(500);
+    let size = 0;
+    for await (const { data } of call) size += data.length;
+    assert.equal(size, pieces * piece.length);
+  });
+});
+
 test('an error keeps code, text and unknown details over two hops', async () => {
   const detail = { typeUrl: 'example.com/unknown', value: Buffer.from([0, 255, 1]) };
   const error = new BuildError(Code.NotFound, 'no such 100% thing: ü\n', {

@@ -9,6 +9,8 @@ import type { Metadata, MethodDefinition, ServerCall } from './types.ts';
 
 /** For the status to be on its way before a reset. */
 const RESET_DELAY_MS = 100;
+/** How long what was answered may wait for a client to read it, before a call that is over is reset. */
+const UNREAD_PATIENCE_MS = 60_000;
 
 export interface Route {
   readonly method: MethodDefinition<any, any>;
@@ -132,20 +134,31 @@ export class IncomingCall implements ServerCall {
         { ':status': 200, 'content-type': 'application/grpc', ...this.#extraHeaders, ...trailers },
         { endStream: true },
       );
+      this.#resetIn(RESET_DELAY_MS);
     } else {
+      // Only when all that was written has left: until then a slow reader's window may hold it.
       stream.once('wantTrailers', () => {
-        if (!stream.destroyed) stream.sendTrailers(trailers);
+        if (stream.destroyed) return;
+        stream.sendTrailers(trailers);
+        this.#resetIn(RESET_DELAY_MS);
       });
+      this.#resetIn(UNREAD_PATIENCE_MS);
       stream.end();
     }
-    // A client that is still sending learns that nobody listens. Others end the call by themselves once they have its
-    // status, which a reset that leaves at the same time would overtake: nghttp2 drops what is queued for the stream.
     stream.resume();
-    if (stream.readableEnded) return;
-    const timer = setTimeout(() => {
-      if (!stream.destroyed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
-    }, RESET_DELAY_MS);
-    stream.once('close', () => clearTimeout(timer));
+  }
+
+  /**
+   * A client that is still sending learns that nobody listens. Others end the call by themselves once they have its
+   * status, which a reset that leaves at the same time would overtake: nghttp2 drops what is queued for the stream.
+   */
+  #resetIn(ms: number): void {
+    const stream = this.#stream;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (!stream.destroyed && !(stream.readableEnded && stream.writableFinished))
+        stream.close(constants.NGHTTP2_NO_ERROR);
+    }, ms);
   }
 }
 

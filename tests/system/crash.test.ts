@@ -106,8 +106,8 @@ void describe('crashes', { skip: cannotRun, timeout: 240_000 }, () => {
     });
     for (const moment of ['early', 'late']) {
       const victim = daemon.spawnBuildctl([...forever, ...scratch.busybox]);
-      await until('some runtime is there', () => groupsInUse().length > 0);
-      if (moment === 'late') await until('all steps run', () => processesWith('true 7233').length >= 3);
+      await until('some runtime is there', () => groupsInUse().length > 0, 30_000);
+      if (moment === 'late') await until('all steps run', () => processesWith('true 7233').length >= 3, 30_000);
       await daemon.kill();
       await victim.ended;
       await daemon.restart();
@@ -135,7 +135,7 @@ void describe('crashes', { skip: cannotRun, timeout: 240_000 }, () => {
     one.signal('SIGKILL');
     await one.ended;
     const two = daemon.spawnBuildctl([...large, ...exportTo('large-out')]);
-    await until('files are exported', () => existsSync(into('large-out')));
+    await until('files are exported', () => existsSync(into('large-out')), 30_000);
     two.signal('SIGKILL');
     await two.ended;
     writeContext(into('large'), { file: 'z'.repeat(30_000_000) });
