@@ -6,7 +6,10 @@
 export { anyJson } from './any-json.ts';
 export { parseAttestationRequests } from './options.ts';
 export type { AttestationRequests, AttestationType } from './options.ts';
+export { parseSbomOptions } from './sbom-options.ts';
+export type { SbomOptions } from './sbom-options.ts';
 export { imagePurl } from './purl.ts';
+export { SpdxDocument } from './spdx.ts';
 export {
   decodeStatement,
   digestMap,

@@ -4,9 +4,10 @@
  */
 import { BuildError, Code, invalidArgument, logger, nowNs, randomId } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
-import { parseAttestationRequests, parseProvenanceOptions } from '../attest/index.ts';
+import { parseAttestationRequests, parseProvenanceOptions, parseSbomOptions } from '../attest/index.ts';
 import type { ProvenanceOptions } from '../attest/index.ts';
 import type { BuildResult } from '../llb/index.ts';
+import { defaultPlatform, normalizePlatform } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import type { SolveRequest } from '../proto/control.pb.ts';
 import { compressionOfAttrs, inlineCacheOf, resolveExports } from '../remotecache/index.ts';
@@ -20,6 +21,7 @@ import type { BuildEnvironment } from './environment.ts';
 import { FrontendGateway } from './frontend-gateway.ts';
 import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
+import { resolveModeFromWire } from './gateway-wire.ts';
 import type { ActiveRecord } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
@@ -29,6 +31,8 @@ import { beginInvocation, ProvenanceMaker } from './provenance/provenance.ts';
 import { RequestScope } from './provenance/request-scope.ts';
 import { captureResult } from './provenance/result-captures.ts';
 import type { ResultCaptures } from './provenance/result-captures.ts';
+import { addSboms } from './sbom.ts';
+import type { SbomRequest } from './sbom.ts';
 import { finalizeSessionExport, findSessionExporters } from './session-exporters.ts';
 import { validatePolicy } from './policy/index.ts';
 import { checkPlatforms } from './platform-check.ts';
@@ -79,6 +83,7 @@ interface Outcome {
 }
 
 interface AttestationsWanted {
+  readonly sbom: Omit<SbomRequest, 'platform'> | undefined;
   readonly provenance: ProvenanceOptions | undefined;
   /** Also for the history. */
   readonly builderId: string;
@@ -92,9 +97,17 @@ interface Requested {
 }
 
 function attestationsOf({ FrontendAttrs: attrs }: SolveRequest): AttestationsWanted {
-  const said = parseAttestationRequests(attrs).get('provenance');
+  const requests = parseAttestationRequests(attrs);
+  const said = requests.get('provenance');
   const provenance = said && parseProvenanceOptions(said);
-  return { provenance, builderId: provenance?.builderId ?? '' };
+  const scan = requests.get('sbom');
+  const sbom = scan && {
+    ...parseSbomOptions(scan, 'sbom generator'),
+    resolveMode: resolveModeFromWire(attrs.get('image-resolve-mode') ?? ''),
+    // With the names of stages it is not for all of them.
+    ignoreCache: attrs.get('no-cache') === '',
+  };
+  return { sbom, provenance, builderId: provenance?.builderId ?? '' };
 }
 
 function scopeOf({ Frontend, FrontendAttrs, FrontendInputs: inputs }: SolveRequest): RequestScope {
@@ -260,8 +273,11 @@ export class Builds {
     signal: AbortSignal,
   ): Promise<LazyResult> {
     const { sessions } = bridge.job;
-    if (attestations.provenance === undefined) return result;
-    return provenance.attest(result, captures, attestations.provenance, { signal, sessions: () => sessions });
+    const [platform = normalizePlatform(defaultPlatform())] = this.#env.worker.platforms();
+    const scanned =
+      attestations.sbom === undefined ? result : await addSboms(result, { ...attestations.sbom, platform }, bridge);
+    if (attestations.provenance === undefined) return scanned;
+    return provenance.attest(scanned, captures, attestations.provenance, { signal, sessions: () => sessions });
   }
 
   /** What the history shows of a result: what exporters made of it and how it was made. */

@@ -18,6 +18,7 @@ import { forFiles } from './attestations/attestation.ts';
 import type { Attestation } from './attestations/attestation.ts';
 import { attestationManifest } from './attestations/attestation-manifest.ts';
 import { statementsOf } from './attestations/statements.ts';
+import { supplementSbom } from './attestations/supplement-sbom.ts';
 import { unbundle } from './attestations/unbundle.ts';
 import { completeHistory } from './history.ts';
 import { defaultImageConfig, parseImageConfig, patchImageConfig } from './image-config.ts';
@@ -129,7 +130,9 @@ export class ImageWriter {
       manifests.push(described);
       written.push(manifest.remote);
       const attestations = result.attestations?.get(platform.id);
-      if (attestations !== undefined) attested.push(await this.#attest(attestations, described, options, context));
+      if (attestations !== undefined) {
+        attested.push(await this.#attest(attestations, described, manifest.remote, options, context));
+      }
     }
     manifests.push(...attested);
     const { index, indexDescriptor } = options.annotations.of(undefined);
@@ -228,6 +231,7 @@ export class ImageWriter {
   async #attest(
     attestations: readonly Attestation[],
     image: Descriptor,
+    layers: Remote | undefined,
     options: WriteOptions,
     context: ExportContext,
   ): Promise<Descriptor> {
@@ -236,7 +240,11 @@ export class ImageWriter {
       name: imagePurl('docker', name, image.platform),
       digest: digestMap([image.digest]),
     }));
-    const statements = await statementsOf(await unbundle(attestations), self);
+    const single = await unbundle(attestations);
+    const supplemented = await mapConcurrent(single, 4, (one) =>
+      supplementSbom(one, layers, this.#content, context.signal),
+    );
+    const statements = await statementsOf(supplemented, self);
     const artifact = options.ociArtifact ?? options.ociTypes;
     const { manifest, config, statements: blobs } = attestationManifest(image, statements, artifact);
     for (const { descriptor, bytes } of blobs) {

@@ -4,4 +4,5 @@
  */
 export { dockerfileFrontend, parseGitRef } from './dockerfile/index.ts';
 export { NotAnImage } from './not-an-image.ts';
+export { createSbomScanner, sbomAttestation } from './sbom-scanner.ts';
 export type * from './types.ts';

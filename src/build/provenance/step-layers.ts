@@ -2,7 +2,7 @@ import { isNotFound } from '../../base/index.ts';
 import type { GoJsonValue } from '../../oci/index.ts';
 import type { Descriptor } from '../../oci/types.ts';
 import { keysBelow } from '../../solver/index.ts';
-import type { CachedResult, CacheKey } from '../../solver/index.ts';
+import type { CachedResult, CacheKey, CacheManager } from '../../solver/index.ts';
 import type { ImmutableRef, StorageContext } from '../../storage/types.ts';
 import type { StepNumbers } from './build-steps.ts';
 
@@ -23,8 +23,12 @@ function layerJson({ mediaType, digest, size, urls, annotations = {} }: Descript
 }
 
 /** The layers that the newest result of that key has already. */
-async function existingLayers(key: CacheKey, context: StorageContext): Promise<readonly Descriptor[]> {
-  const found = await Promise.all([...key.stored.keys()].map((manager) => manager.records(key)));
+async function existingLayers(
+  key: CacheKey,
+  managers: readonly CacheManager[],
+  context: StorageContext,
+): Promise<readonly Descriptor[]> {
+  const found = await Promise.all(managers.map((manager) => manager.records(key)));
   const records = found
     .flat()
     .toSorted((a, b) => (a.createdAt === b.createdAt ? a.priority - b.priority : a.createdAt > b.createdAt ? -1 : 1));
@@ -52,10 +56,13 @@ export async function stepLayers(
   context: StorageContext,
 ): Promise<GoJsonValue | undefined> {
   const chains = new Map<string, Map<string, readonly Descriptor[]>>();
-  for (const key of keysBelow(result.cacheKeys.slice(0, 1))) {
+  const keys = keysBelow(result.cacheKeys.slice(0, 1));
+  // A key that was made before its result was stored does not know where that is.
+  const managers = [...new Set(keys.flatMap((key) => [...key.stored.keys()]))];
+  for (const key of keys) {
     const number = key.vertex === undefined ? undefined : numbers.get(key.vertex);
     if (number === undefined || key.exportCache === false) continue;
-    const layers = await existingLayers(key, context);
+    const layers = await existingLayers(key, managers, context);
     if (layers.length === 0) continue;
     const step = `step${number}:${key.output}`;
     const known = chains.get(step) ?? new Map<string, readonly Descriptor[]>();

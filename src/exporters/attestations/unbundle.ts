@@ -61,7 +61,7 @@ async function open(attestation: Attestation): Promise<Attestation[]> {
 /** The SBOM of the image itself, as opposed to those of stages and contexts. */
 export function isCoreSbom({ metadata, path }: Attestation): boolean {
   const core = metadata.get(SBOM_CORE);
-  return core !== undefined && path.split('.', 1)[0] === Buffer.from(core).toString('utf8');
+  return core !== undefined && posix.basename(path).split('.', 1)[0] === Buffer.from(core).toString('utf8');
 }
 
 /** Single attestations, those with the SBOM of the image itself first. */

@@ -1,9 +1,11 @@
 /** One build: options checked, the Dockerfile read, each platform lowered and handed over to be solved. */
 import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError } from '../../base/index.ts';
 import { sourceInfoJson } from '../../llb/index.ts';
-import type { SourceMap } from '../../llb/index.ts';
+import type { ResultAttestation, SourceMap } from '../../llb/index.ts';
 import { defaultPlatform, formatPlatform, goJsonBytes, normalizePlatform } from '../../oci/index.ts';
 import type { Platform } from '../../oci/index.ts';
+import { createSbomScanner, sbomAttestation } from '../sbom-scanner.ts';
+import type { Scan } from '../sbom-scanner.ts';
 import type { Frontend, GatewayClient, GatewayRef } from '../types.ts';
 import { BuildContext } from './build-context.ts';
 import type { DockerfileSource } from './build-context.ts';
@@ -106,6 +108,7 @@ interface PlatformResult {
   readonly platform: Platform;
   readonly converted: Converted;
   readonly ref: GatewayRef | undefined;
+  readonly attestations: readonly ResultAttestation<GatewayRef | undefined>[];
 }
 
 function exportPlatform(asked: Platform | undefined, { image }: Converted): { id: string; platform: Platform } {
@@ -144,8 +147,15 @@ function assemble(results: readonly PlatformResult[], multiPlatform: boolean): A
   }
   const Platforms = results.map(({ id, platform }) => ({ ID: id, Platform: platformJson(platform) }));
   metadata.set('refs.platforms', goJsonBytes({ Platforms }));
-  if (!multiPlatform) return { ref: results[0].ref, metadata };
-  return { refs: new Map(results.map(({ id, ref }) => [id, ref])), metadata };
+  const attested = results.filter(({ attestations }) => attestations.length > 0);
+  const attestations = attested.length === 0 ? undefined : new Map(attested.map((r) => [r.id, r.attestations]));
+  if (!multiPlatform) return { ref: results[0].ref, metadata, attestations };
+  return { refs: new Map(results.map(({ id, ref }) => [id, ref])), metadata, attestations };
+}
+
+async function scannerOf(client: GatewayClient, options: Options): Promise<Scan | undefined> {
+  const { sbom, buildPlatform: platform, resolveMode } = options;
+  return sbom && (await createSbomScanner(client, { ...sbom, platform, resolveMode }));
 }
 
 async function buildAll(
@@ -156,6 +166,7 @@ async function buildAll(
   signal: AbortSignal,
 ): Promise<Awaited<ReturnType<Frontend>>> {
   const targets = options.targetPlatforms.length === 0 ? [undefined] : options.targetPlatforms;
+  const scan = await scannerOf(client, options);
   const warnings = new Warnings(client, source);
   const named = new NamedContexts(client, options);
   const buildOne = async (asked: Platform | undefined, index: number): Promise<PlatformResult> => {
@@ -172,7 +183,10 @@ async function buildAll(
     throwIfAborted(signal);
     const { definition } = converted;
     const { ref } = await client.solve({ definition, cacheImports: options.cacheImports });
-    return { ...exportPlatform(asked, converted), converted, ref };
+    const { id, platform } = exportPlatform(asked, converted);
+    if (scan === undefined) return { id, platform, converted, ref, attestations: [] };
+    const scanned = await client.solve({ definition: scan({ name: id, ...converted.scan }).marshal() });
+    return { id, platform, converted, ref, attestations: [sbomAttestation(scanned.ref)] };
   };
   const settled = await Promise.allSettled(targets.map(buildOne));
   await warnings.done();

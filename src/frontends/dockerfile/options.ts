@@ -1,5 +1,7 @@
 /** The frontend's options, checked: what `docker build` and `buildctl --opt` pass. */
 import { isIP } from 'node:net';
+import { parseAttestationRequests, parseSbomOptions } from '../../attest/index.ts';
+import type { SbomOptions } from '../../attest/index.ts';
 import {
   formatReference,
   defaultPlatform,
@@ -40,6 +42,7 @@ export interface Options {
   readonly ulimits: readonly Ulimit[];
   readonly resources: Resources | undefined;
   readonly lint: LintConfig | undefined;
+  readonly sbom: SbomOptions | undefined;
   readonly cacheImports: NonNullable<GatewaySolveRequest['cacheImports']>;
   /** Empty: whatever the build platform is. */
   readonly targetPlatforms: readonly Platform[];
@@ -129,6 +132,11 @@ function cacheImports(raw: ReadonlyMap<string, string>): NonNullable<GatewaySolv
   return imports;
 }
 
+function sbomOptions(raw: ReadonlyMap<string, string>): SbomOptions | undefined {
+  const said = parseAttestationRequests(raw).get('sbom');
+  return said && parseSbomOptions(said, 'sbom scanner');
+}
+
 /** Frontends have been asked for things that are gone; silence would mislead. */
 function checkRemoved(raw: ReadonlyMap<string, string>): void {
   if ((raw.get('override-copy-image') ?? '') !== '') {
@@ -167,6 +175,7 @@ export function parseOptions(opts: BuildOpts): Options {
       check === undefined
         ? undefined
         : wrapped('failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK', () => parseLintConfig(check)),
+    sbom: sbomOptions(raw),
     cacheImports: cacheImports(raw),
     targetPlatforms: targets,
     buildPlatform: opts.workers[0]?.platforms[0] ?? normalizePlatform(defaultPlatform()),

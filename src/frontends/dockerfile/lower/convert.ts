@@ -34,6 +34,8 @@ import type { Image } from './image.ts';
 import type { Lowering, Platforms } from './lowering.ts';
 import { addSources, addTriggers, checkCycles, planCommand } from './plan.ts';
 import { planStages } from './plan-stages.ts';
+import { scanTargets } from './scan-targets.ts';
+import type { ScanTargets } from './scan-targets.ts';
 import { reachableStages, StageList } from './stage-state.ts';
 import type { StageState } from './stage-state.ts';
 import { globalArgs, platformArgs } from './variables.ts';
@@ -57,6 +59,7 @@ export interface Converted {
   readonly image: Image;
   readonly baseImage: Image | undefined;
   readonly epoch: bigint | undefined;
+  readonly scan: ScanTargets;
 }
 
 function makeLinter(text: string, request: ConvertRequest): Linter {
@@ -290,5 +293,6 @@ export async function convert(request: ConvertRequest): Promise<Converted> {
   finishImage(target.image, lowering);
   lowering.linter.check();
   const definition = target.state.marshal({ platform: lowering.platforms.target, caps: lowering.caps });
-  return { definition, image: target.image, baseImage: target.baseImage, epoch: lowering.epoch };
+  const { image, baseImage } = target;
+  return { definition, image, baseImage, epoch: lowering.epoch, scan: scanTargets(target, reachable, lowering) };
 }
