@@ -152,7 +152,7 @@ class Checkout {
         const why = error.code === 'ENOENT' ? 'no such file or directory' : 'not a directory';
         throw new BuildError(
           Code.Unknown,
-          `invalid subdir ${subdir}: failed to lstat ${JSON.stringify(path)}: lstatat ${path}: ${why}`,
+          `invalid subdir ${subdir}: failed to lstat ${JSON.stringify(path)}: statat ${path}: ${why}`,
         );
       });
       if (stats.isDirectory()) continue;

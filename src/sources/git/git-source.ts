@@ -209,11 +209,13 @@ class GitInstance implements SourceInstance {
   /** A ref is looked up once a build, whoever asks; another checksum is a reason to look again. */
   async #ask(context: JobContext): Promise<ResolvedRef> {
     const { remote, ref } = this.#request;
-    const ask = (): Promise<ResolvedRef> =>
-      withAccess(this.#world.sessions, this.#request, context, (git) => resolveRemoteRef(git, remote, ref));
-    const known = await context.once(`git-resolve:${remote}#${ref}`, ask);
-    if (this.#matches(known)) return known;
-    const resolved = await ask();
+    let isFresh = false;
+    const ask = (): Promise<ResolvedRef> => {
+      isFresh = true;
+      return withAccess(this.#world.sessions, this.#request, context, (git) => resolveRemoteRef(git, remote, ref));
+    };
+    let resolved = await context.once(`git-resolve:${remote}#${ref}`, ask);
+    if (!isFresh && !this.#matches(resolved)) resolved = await ask();
     this.#check(resolved);
     return resolved;
   }

@@ -18,8 +18,8 @@ function fail(message: string): BuildError {
   return new BuildError(Code.Unknown, message);
 }
 
-/** The branch that the remote's HEAD is. */
-export async function defaultBranch(git: Git, url: string): Promise<string> {
+/** The branch that the remote's HEAD is; `id` as far as the remote told it with that. */
+async function defaultBranch(git: Git, url: string): Promise<{ branch: string; id: string | undefined }> {
   let answer: string;
   try {
     answer = await git.text('ls-remote', '--symref', '--', url, 'HEAD');
@@ -29,7 +29,7 @@ export async function defaultBranch(git: Git, url: string): Promise<string> {
   const branch = /refs\/heads\/(\S+)/.exec(answer)?.[1];
   if (branch === undefined) throw fail(`could not find default branch for repository: ${redactCredentials(url)}`);
   if (branch.startsWith('-')) throw fail(`invalid git ref ${JSON.stringify(branch)}`);
-  return branch;
+  return { branch, id: /^(\S+)\tHEAD$/m.exec(answer)?.[1] };
 }
 
 /** `listing` is what ls-remote says of `ref` and `ref^{}`. A full ref comes first, then a branch of that name, then a tag. */
@@ -55,7 +55,12 @@ export function chooseRef(listing: string, ref: string): ResolvedRef {
 
 /** Asks the remote. `ref` '' is its default branch. */
 export async function resolveRemoteRef(git: Git, url: string, ref: string): Promise<ResolvedRef> {
-  const wanted = ref === '' ? await defaultBranch(git, url) : ref;
+  let wanted = ref;
+  if (ref === '') {
+    const { branch, id = '' } = await defaultBranch(git, url);
+    if (isCommitId(id)) return { ref: `refs/heads/${branch}`, checksum: id, commit: '' };
+    wanted = branch;
+  }
   let listing: Buffer;
   try {
     listing = await git.run('ls-remote', '--', url, wanted, `${wanted}^{}`);
