@@ -17,6 +17,8 @@ export interface ImageOptions {
   readonly annotations: Annotations;
   /** undefined: as the result says. */
   readonly epoch: Epoch | undefined;
+  /** Layers that may not be pushed stay what they are. */
+  readonly keepForeign: boolean;
   readonly rewriteTimestamp: boolean;
   /** Attributes that are for the exporter itself, or become metadata. */
   readonly rest: ReadonlyMap<string, string>;
@@ -56,8 +58,6 @@ export function parseImageOptions(attrs: ReadonlyMap<string, string>): ImageOpti
     const value = rest.get(key);
     return value === undefined ? undefined : parseGoBool(key, value);
   };
-  // Checked, but without effect: layers that may not be pushed become ones that may.
-  flag('prefer-nondist-layers');
   const epoch = rest.get('source-date-epoch');
   const options: ImageOptions = {
     name: rest.get('name') ?? '',
@@ -67,6 +67,7 @@ export function parseImageOptions(attrs: ReadonlyMap<string, string>): ImageOpti
     inlineAttestations: flag('attestation-inline'),
     annotations,
     epoch: epoch === undefined ? undefined : parseEpoch('source-date-epoch', epoch),
+    keepForeign: flag('prefer-nondist-layers') ?? false,
     rewriteTimestamp: flag('rewrite-timestamp') ?? false,
     rest: new Map([...rest].filter(([key]) => !OWN.has(key))),
   };

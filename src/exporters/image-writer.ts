@@ -153,7 +153,7 @@ export class ImageWriter {
   ): Promise<(Remote | undefined)[]> {
     return await oneLine(context.progress, 'exporting layers', () =>
       mapConcurrent(refs, 4, async (ref) =>
-        ref?.remote(options.compression, { create: true }, storageContext(context)),
+        ref?.remote(options.compression, { create: true, keepForeign: options.keepForeign }, storageContext(context)),
       ),
     );
   }

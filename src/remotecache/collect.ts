@@ -2,7 +2,7 @@
 import { isNotFound, logger, mapConcurrent, throwIfAborted } from '../base/index.ts';
 import type { Compression } from '../oci/types.ts';
 import { isRandom, keysBelow, rootKeyId } from '../solver/index.ts';
-import type { CacheKey, CacheRecord } from '../solver/index.ts';
+import type { CacheKey, CacheManager, CacheRecord, KeyWay } from '../solver/index.ts';
 import type { ImmutableRef, StorageContext } from '../storage/types.ts';
 import type { CacheItem, LayerResult, RecordGraph, RecordLink } from './record-graph.ts';
 
@@ -97,6 +97,7 @@ export async function collectRecords(
   const order = keysBelow(keys).filter((key) => !isRandom(key));
   const layers = await allLayers(new Set(keys), order, options);
   const items = new Map<CacheKey, CacheItem>();
+  const ways = new StoredWays(graph);
   for (const key of order) {
     const inputs = key.deps.map((alternatives): RecordLink[] =>
       alternatives.flatMap(({ key: source, selector = '' }) => {
@@ -106,6 +107,54 @@ export async function collectRecords(
     );
     const result = layers.get(key);
     const item = graph.add(rootKeyId(key.digest, key.output), inputs, result === undefined ? [] : [result]);
-    if (item !== undefined) items.set(key, item);
+    if (item === undefined) continue;
+    items.set(key, item);
+    // A build that found a key by one of its inputs' keys knows of that one only: the stores know the others.
+    for (const [manager, id] of key.stored) ways.add(manager, id);
+  }
+}
+
+/** What stores know of ways to keys, as records without results. */
+class StoredWays {
+  readonly #graph: RecordGraph;
+  readonly #known = new Map<CacheManager, Map<string, CacheItem | undefined>>();
+
+  constructor(graph: RecordGraph) {
+    this.#graph = graph;
+  }
+
+  add(manager: CacheManager, start: string): void {
+    const known = this.#known.get(manager) ?? new Map<string, CacheItem | undefined>();
+    this.#known.set(manager, known);
+    const entered = new Set<string>();
+    const stack = [start];
+    for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+      const ways = known.has(id) ? [] : (manager.waysTo?.(id) ?? []);
+      if (!known.has(id) && !entered.has(id)) {
+        entered.add(id);
+        const open = ways.filter(({ from }) => !known.has(from) && !entered.has(from));
+        if (open.length > 0) {
+          for (const { from } of open) stack.push(from);
+          continue;
+        }
+      }
+      stack.pop();
+      if (!known.has(id)) known.set(id, this.#record(id, ways, known));
+    }
+  }
+
+  #record(
+    id: string,
+    ways: readonly KeyWay[],
+    known: ReadonlyMap<string, CacheItem | undefined>,
+  ): CacheItem | undefined {
+    // Nothing leads to a root: its id is its digest.
+    if (ways.length === 0) return id.startsWith('sha256:') ? this.#graph.add(id, [], []) : undefined;
+    const inputs: RecordLink[][] = Array.from({ length: Math.max(...ways.map((w) => w.input)) + 1 }, () => []);
+    for (const { from, input, selector } of ways) {
+      const source = known.get(from);
+      if (source !== undefined) inputs[input].push({ source, selector });
+    }
+    return this.#graph.add(ways[0].digest, inputs, []);
   }
 }

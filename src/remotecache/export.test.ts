@@ -6,7 +6,10 @@ import type { Descriptor } from '../oci/types.ts';
 import type { Registry } from '../registry/types.ts';
 import { resolveExports } from './index.ts';
 import type { CacheEntry, RemoteCacheDeps } from './index.ts';
-import { layer, ToyCache } from './toy-keys.ts';
+import { rootKeyId } from '../solver/index.ts';
+import { collectRecords } from './collect.ts';
+import { RecordGraph } from './record-graph.ts';
+import { GZIP, layer, ToyCache } from './toy-keys.ts';
 
 class ToyRegistry {
   readonly blobs = new Map<string, string>();
@@ -122,5 +125,54 @@ void test('what is asked for is checked', () => {
   assert.deepEqual(
     exporters.map((e) => e.ignoreError),
     [true],
+  );
+});
+
+void test('a layer that is gone from where it would come from is left out, its record stays', async () => {
+  const far = new ToyRegistry();
+  const cache = new ToyCache();
+  const below = cache.key('below', [[[cache.key('root', [])]]], ['kept']);
+  const top = cache.key('top', [[[below]]], ['kept', 'gone']);
+  cache.blobs.bytes.delete(digestOf('gone'));
+  const result = cache.result([top]);
+  const attrs = { ref: 'example.com/cache', mode: 'max' };
+  const [exporter] = resolveExports(far.deps, [entry('registry', attrs)]).exporters;
+  await exporter.export([result], { signal: new AbortController().signal, progress: noProgress, sessionId: '' });
+  await result.release();
+  const config = JSON.parse([...far.blobs.values()].find((t) => t.startsWith('{"layers"')) as string);
+  assert.deepEqual(
+    config.layers.map((l: { blob: string }) => l.blob),
+    [digestOf('kept')],
+  );
+  assert.equal(config.records.length, 3);
+  assert.equal(config.records.filter((r: { layers?: unknown[] }) => r.layers !== undefined).length, 1);
+  assert.equal(cache.blobs.open, 0);
+});
+
+void test('ways to a key that only the store knows are exported too, cycles and deep chains included', async () => {
+  const cache = new ToyCache();
+  const root = cache.key('root', []);
+  const top = cache.key('top', [[[root]]], ['one']);
+  const digest = rootKeyId(top.digest, 0);
+  const chain = Array.from({ length: 20_000 }, (_, i) => `n${i}`);
+  const last = chain.at(-1) as string;
+  cache.ways.set('top', [
+    { from: rootKeyId(root.digest, 0), input: 0, selector: '', digest },
+    { from: 'sha256:other', input: 0, selector: 'sha256:s', digest },
+    { from: last, input: 0, selector: '', digest },
+  ]);
+  for (const [i, id] of chain.entries())
+    cache.ways.set(id, [
+      { from: i === 0 ? 'sha256:start' : chain[i - 1], input: 0, selector: '', digest: `sha256:${id}` },
+    ]);
+  cache.ways.set('sha256:start', [{ from: last, input: 0, selector: '', digest: 'sha256:loop' }]);
+  const graph = new RecordGraph();
+  const context = { signal: new AbortController().signal, progress: noProgress, sessions: () => [] };
+  await collectRecords(graph, [top], { mode: 'min', compression: GZIP, context });
+  const item = graph.items.find((i) => i.results.length > 0);
+  const sources = item?.inputs[0].map(({ source, selector }) => [source.digest, selector]);
+  assert.ok(
+    sources?.some(([from, selector]) => from === 'sha256:other' && selector === 'sha256:s'),
+    String(sources),
   );
 });

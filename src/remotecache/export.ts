@@ -1,8 +1,9 @@
 /** Writes a cache: its layers, its config, and a manifest that names them all. */
-import { BuildError, Code, logger, mapConcurrent, nowNs, wrapError } from '../base/index.ts';
+import { BuildError, Code, isNotFound, logger, mapConcurrent, nowNs, wrapError } from '../base/index.ts';
 import type { StepProgress } from '../base/index.ts';
 import { digestOf, goJson, goJsonBytes, MediaType, toDockerMediaType, toOciMediaType } from '../oci/index.ts';
 import type { GoJsonValue } from '../oci/index.ts';
+import type { ContentProvider } from '../content/types.ts';
 import type { Compression, Descriptor } from '../oci/types.ts';
 import type { CachedResult } from '../solver/index.ts';
 import type { ManifestForm } from './attrs.ts';
@@ -12,6 +13,7 @@ import type { ConfigBlob } from './config.ts';
 import { bytesProvider } from './places.ts';
 import type { CacheSink } from './places.ts';
 import { RecordGraph } from './record-graph.ts';
+import type { LayerResult } from './record-graph.ts';
 import type { CacheContext } from './types.ts';
 
 export interface CacheExport {
@@ -73,6 +75,55 @@ async function wrapped<T>(context: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Layers that the places they were to come from no longer have. */
+class MissingBlobs {
+  readonly #digests = new Set<string>();
+
+  get some(): boolean {
+    return this.#digests.size > 0;
+  }
+
+  has({ digest }: Pick<Descriptor, 'digest'>): boolean {
+    return this.#digests.has(digest);
+  }
+
+  /** The same provider; what it does not find is noted. */
+  notedBy(provider: ContentProvider): ContentProvider {
+    return {
+      reader: (descriptor, signal) =>
+        this.#noting(descriptor, async () => {
+          const reader = await provider.reader(descriptor, signal);
+          const noting = <T>(work: () => Promise<T>): Promise<T> => this.#noting(descriptor, work);
+          return {
+            size: reader.size,
+            read: (offset, length) => noting(() => reader.read(offset, length)),
+            async *stream(offset) {
+              const chunks = reader.stream(offset)[Symbol.asyncIterator]();
+              try {
+                for (let next = await noting(() => chunks.next()); next.done !== true;) {
+                  yield next.value;
+                  next = await noting(() => chunks.next());
+                }
+              } finally {
+                await chunks.return?.();
+              }
+            },
+            close: () => reader.close(),
+          };
+        }),
+    };
+  }
+
+  async #noting<T>({ digest }: Pick<Descriptor, 'digest'>, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isNotFound(error)) this.#digests.add(digest);
+      throw error;
+    }
+  }
+}
+
 async function send(graph: RecordGraph, options: CacheExport, context: CacheContext): Promise<Map<string, string>> {
   const { progress } = context;
   const { config, blobs } = configOf(graph);
@@ -90,11 +141,25 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
   }
   const sink = await options.open(context);
   const layers = config.layers.map((l) => blobs.get(l.blob) as ConfigBlob);
+  const missing = new MissingBlobs();
   await mapConcurrent([...new Set(layers)], TRANSFERS, ({ descriptor, provider }) =>
-    line(progress, `writing layer ${descriptor.digest}`, () =>
-      wrapped('error writing layer blob', () => sink.putBlob(descriptor, provider)),
-    ),
+    line(progress, `writing layer ${descriptor.digest}`, async () => {
+      try {
+        await sink.putBlob(descriptor, missing.notedBy(provider));
+      } catch (error) {
+        if (!missing.has(descriptor)) throw wrapError(error, 'error writing layer blob');
+        logger.warn('a layer is gone from the cache that it was imported from', { layer: descriptor.digest });
+      }
+    }),
   );
+  if (missing.some) {
+    const isThere = (result: LayerResult): boolean => !result.layers.some((layer) => missing.has(layer));
+    return send(
+      graph.withResults((item) => item.results.filter(isThere)),
+      options,
+      context,
+    );
+  }
   const configBytes = encodeConfig(config);
   const configDescriptor = describe(CACHE_CONFIG_TYPE, configBytes);
   await line(progress, `writing config ${configDescriptor.digest}`, () =>

@@ -20,6 +20,8 @@ import { CACHE_CONFIG_TYPE } from './config.ts';
 import { addConfig, asList, asObject, parseConfig, parseJsonBytes, parseRecords } from './parse-config.ts';
 import { RecordGraph } from './record-graph.ts';
 
+/** What a layer's record is called here; goes no further. */
+export const DESCRIPTION = 'buildkit/description';
 /** Upstream: cache/remotecache/import.go readBlob. */
 const MAX_CACHE_BYTES = 1 << 20;
 /** Images of one reference that are looked into. */
@@ -110,7 +112,7 @@ function layerNotes({ history = [] }: ImageConfig): Record<string, string>[] {
     .filter((h) => h.empty_layer !== true)
     .map(({ created, created_by: by }) => ({
       ...(typeof created === 'string' && created !== '' ? { 'buildkit/createdat': created } : {}),
-      ...(typeof by === 'string' && by !== '' ? { 'buildkit/description': by } : {}),
+      ...(typeof by === 'string' && by !== '' ? { [DESCRIPTION]: by } : {}),
     }));
 }
 

@@ -3,6 +3,7 @@ import { BuildError, Code, logger, notFound } from '../base/index.ts';
 import { createCacheManager, rootKeyId } from '../solver/index.ts';
 import type { CacheKey, CacheManager, KeyStore, Result, ResultStore } from '../solver/index.ts';
 import type { CacheAccessor, ImmutableRef, LazyBlobProvider } from '../storage/types.ts';
+import { DESCRIPTION } from './import.ts';
 import { childKey, itemIds, layersId } from './record-graph.ts';
 import type { CacheItem, LayerResult, RecordGraph } from './record-graph.ts';
 
@@ -22,8 +23,8 @@ async function loadLayers(maker: ResultMaker, result: LayerResult, provider: Laz
   for (const layer of result.layers) {
     const parent: ImmutableRef | undefined = current;
     try {
-      const description = layer.annotations?.['buildkit/description'] ?? `imported ${layer.digest}`;
-      current = await maker.accessor.fromBlob(layer, parent, { provider, description });
+      const { [DESCRIPTION]: description = `imported ${layer.digest}`, ...annotations } = layer.annotations ?? {};
+      current = await maker.accessor.fromBlob({ ...layer, annotations }, parent, { provider, description });
     } finally {
       await parent?.release();
     }
@@ -56,7 +57,15 @@ export function createImportedCache(
         return [...children].map((child) => ids.get(child) as string);
       }),
     addLink: immutable,
-    backlinks: () => [],
+    backlinks: (key) =>
+      at(key).flatMap((item) =>
+        item.inputs.flatMap((links, input) =>
+          links.map(({ source, selector }) => ({
+            key: ids.get(source) as string,
+            link: { input, output: 0, digest: item.digest, selector },
+          })),
+        ),
+      ),
     results: (key) => at(key).flatMap((i) => i.results.map((r) => ({ id: layersId(r), createdAt: r.createdAt }))),
     addResult: immutable,
     resultIds: () => [],
@@ -72,7 +81,7 @@ export function createImportedCache(
     },
     exists: async (resultId) => results.has(resultId),
   };
-  return createCacheManager(id, keys, store);
+  return createCacheManager(id, keys, store, ({ digest }) => digest);
 }
 
 /** A cache that is fetched when it is first looked into. One that cannot be had is empty: a build does without. */

@@ -7,7 +7,6 @@ import { collectRecords } from './collect.ts';
 import { configOf, encodeRecords } from './config.ts';
 import type { ConfigLayer, ConfigRecord } from './config.ts';
 import { RecordGraph } from './record-graph.ts';
-import type { CacheItem } from './record-graph.ts';
 
 const UNCOMPRESSED = 'containerd.io/uncompressed';
 /** Go's zero time: chains are written without one (upstream: cache/remotecache/inline/inline.go). */
@@ -50,35 +49,9 @@ class ImageLayers {
   }
 }
 
-/** The same records, of whose results only those remain that the image holds all layers of. */
+/** The best results, where the image holds all layers of them. */
 function restrict(graph: RecordGraph, image: ImageLayers): RecordGraph {
-  const kept = new RecordGraph();
-  const copies = new Map<CacheItem, CacheItem>();
-  const copy = (item: CacheItem): void => {
-    const inputs = item.inputs.map((links) =>
-      links.flatMap(({ source, selector }) => {
-        const other = copies.get(source);
-        return other === undefined ? [] : [{ source: other, selector }];
-      }),
-    );
-    const { best } = item;
-    const results = best !== undefined && best.layers.every((l) => image.has(l.digest)) ? [best] : [];
-    const added = kept.add(item.digest, inputs, results);
-    if (added !== undefined) copies.set(item, added);
-  };
-  for (const start of graph.items) {
-    const stack = [start];
-    for (let item = stack.at(-1); item !== undefined; item = stack.at(-1)) {
-      const open = copies.has(item) ? [] : item.inputs.flat().filter((l) => !copies.has(l.source));
-      if (open.length > 0) {
-        for (const l of open) stack.push(l.source);
-        continue;
-      }
-      stack.pop();
-      if (!copies.has(item)) copy(item);
-    }
-  }
-  return kept;
+  return graph.withResults(({ best }) => (best?.layers.every((l) => image.has(l.digest)) === true ? [best] : []));
 }
 
 /** Records for an image of these layers, base first; undefined when none of them is known to the graph. */

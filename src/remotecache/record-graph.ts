@@ -98,6 +98,35 @@ export class RecordGraph {
     return item;
   }
 
+  /** The same records with other results. */
+  withResults(resultsOf: (item: CacheItem) => readonly LayerResult[]): RecordGraph {
+    const other = new RecordGraph();
+    const copies = new Map<CacheItem, CacheItem>();
+    const copy = (item: CacheItem): void => {
+      const inputs = item.inputs.map((links) =>
+        links.flatMap(({ source, selector }) => {
+          const copied = copies.get(source);
+          return copied === undefined ? [] : [{ source: copied, selector }];
+        }),
+      );
+      const added = other.add(item.digest, inputs, resultsOf(item));
+      if (added !== undefined) copies.set(item, added);
+    };
+    for (const start of this.#items) {
+      const stack = [start];
+      for (let item = stack.at(-1); item !== undefined; item = stack.at(-1)) {
+        const open = copies.has(item) ? [] : item.inputs.flat().filter((l) => !copies.has(l.source));
+        if (open.length > 0) {
+          for (const l of open) stack.push(l.source);
+          continue;
+        }
+        stack.pop();
+        if (!copies.has(item)) copy(item);
+      }
+    }
+    return other;
+  }
+
   #meet(digest: string, inputs: readonly (readonly RecordLink[])[]): CacheItem | undefined {
     let common: Set<CacheItem> | undefined;
     for (const [input, links] of inputs.entries()) {

@@ -4,7 +4,7 @@ import type { BlobReader, ContentProvider } from '../content/types.ts';
 import { digestOf, MediaType } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import { rootKeyId } from '../solver/index.ts';
-import type { CachedResult, CacheKey, CacheManager, Result } from '../solver/index.ts';
+import type { CachedResult, CacheKey, CacheManager, KeyWay, Result } from '../solver/index.ts';
 import type { ImmutableRef, Remote } from '../storage/types.ts';
 
 export const GZIP = { type: 'gzip', force: false } as const;
@@ -50,6 +50,8 @@ export class ToyCache {
   readonly made = new Set<string>();
   readonly created: string[] = [];
   live = 0;
+  /** What the store knows besides. */
+  readonly ways = new Map<string, readonly KeyWay[]>();
   readonly #layers = new Map<string, readonly string[]>();
   readonly manager: CacheManager;
 
@@ -64,6 +66,7 @@ export class ToyCache {
       save: async (key) => key,
       link: async () => {},
       releaseUnreferenced: async () => {},
+      waysTo: (id) => this.ways.get(id) ?? [],
     };
   }
 

@@ -36,7 +36,9 @@ export function encodeMetadata(metadata: Iterable<readonly [string, string]>, he
     const name = key.toLowerCase();
     if (!/^[0-9a-z_.-]+$/.test(name) || !isCustom(name)) throw invalidArgument(`invalid metadata key ${name}`);
     // eslint-disable-next-line no-control-regex
-    if (!/^[\x20-\x7e]*$/.test(value)) throw invalidArgument(`metadata ${name} has characters that are not printable`);
+    if (!/^[\x20-\x7e]*$/.test(value))
+      // gRPC's own words in Go.
+      throw invalidArgument(`header key "${name}" contains value with non-printable ASCII characters`);
     const known = headers[name];
     if (known === undefined) headers[name] = value;
     else if (Array.isArray(known)) known.push(value);

@@ -23,6 +23,7 @@ export type {
   JobContext,
   KeyLink,
   KeyStore,
+  KeyWay,
   Op,
   ProgressGroup,
   ResolveOp,

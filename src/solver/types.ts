@@ -171,6 +171,16 @@ export interface CacheManager {
   link(key: CacheKey): Promise<void>;
   /** Forgets results that the result store no longer has, and the keys that lead nowhere then. */
   releaseUnreferenced(signal?: AbortSignal): Promise<void>;
+  /** All keys that lead to the key of that id in this store, not only those that it was found by. */
+  waysTo?(id: string): readonly KeyWay[];
+}
+
+/** `digest` is that of the key led to together with its output, as cache exports write it. */
+export interface KeyWay {
+  readonly from: string;
+  readonly input: number;
+  readonly selector: string;
+  readonly digest: string;
 }
 
 /** One step of a graph of keys: whoever has the parent key as that input of a vertex of that digest has the target. */

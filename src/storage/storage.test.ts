@@ -308,6 +308,28 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
     await ref.release();
   });
 
+  contract(
+    'a layer that may not be pushed stays so where that is asked for; its time is its blob’s',
+    async (storage) => {
+      const { descriptor, bytes } = layerBlob({ foreign: 'world' });
+      const foreign = {
+        ...descriptor,
+        mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+        urls: ['https://example.com/layer'],
+        annotations: { ...descriptor.annotations, 'buildkit/createdat': '2001-02-03T04:05:06Z' },
+      };
+      const ref = await storage.accessor.fromBlob(foreign, undefined, { provider: providerOf(bytes) });
+      const kept = await ref.remote(GZIP, { create: true, keepForeign: true }, {});
+      assert.equal(kept?.descriptors[0]?.mediaType, foreign.mediaType);
+      assert.deepEqual(kept?.descriptors[0]?.urls, foreign.urls);
+      const plain = await ref.remote(GZIP, { create: true }, {});
+      assert.equal(plain?.descriptors[0]?.mediaType, 'application/vnd.oci.image.layer.v1.tar+gzip');
+      assert.equal(plain?.descriptors[0]?.urls, undefined);
+      assert.equal(ref.metadata.createdAt, BigInt(Date.UTC(2001, 1, 3, 4, 5, 6)) * 1_000_000n);
+      await ref.release();
+    },
+  );
+
   contract('a layer becomes a blob that unpacks to the same record', async (storage) => {
     const base = await layer(storage, undefined, { a: '1' });
     const top = await layer(storage, base, { b: '2' });

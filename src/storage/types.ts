@@ -85,9 +85,15 @@ export interface ImmutableRef extends Ref {
    * The layers as blobs of that compression. `create` computes missing blobs (finalises the snapshot first); without it
    * undefined is returned where any layer has none. Existing blobs of other compressions serve unless `compression.force`.
    */
-  remote(compression: Compression, options: { create: boolean }, context: StorageContext): Promise<Remote | undefined>;
+  remote(compression: Compression, options: RemoteOptions, context: StorageContext): Promise<Remote | undefined>;
   /** All variants that exist now, without making any: for cache exports. */
   remotes(compression: Compression, context: StorageContext): Promise<readonly Remote[]>;
+}
+
+export interface RemoteOptions {
+  readonly create: boolean;
+  /** Layers that may not be pushed stay so, with the places they come from; else they become ordinary ones. */
+  readonly keepForeign?: boolean;
 }
 
 export interface MutableRef extends Ref {

@@ -43,15 +43,30 @@ void describe('remote caches', { skip, timeout: 150_000 }, () => {
       const output = ['--output', `type=image,name=${name},push=true`];
       const first = await daemon.buildctl([], [...context, ...scratch.busybox, ...output, '--export-cache', to.join()]);
       assert.equal(first.code, 0, first.stderr);
+      const made = kind === 'inline' ? (await registry.manifest(`tests/${image}`, kind)).digest : '';
       await daemon.ask('prune', '--all');
       const from = {
         registry: to.slice(0, 2).join(),
         local: `type=local,src=${join(scratch.folder, 'cache')}`,
         inline: `type=registry,ref=${name}`,
       }[kind] as string;
-      const again = await daemon.buildctl([], [...context, ...scratch.busybox, ...output, '--import-cache', from]);
+      const again = await daemon.buildctl(
+        [],
+        [
+          ...context,
+          ...scratch.busybox,
+          ...output,
+          '--import-cache',
+          from,
+          ...(kind === 'inline' ? ['--export-cache', to.join()] : []),
+        ],
+      );
       assert.equal(again.code, 0, again.stderr);
       assert.deepEqual(stepsThat(again.stderr, 'ran'), [], again.stderr);
+      if (kind === 'inline') {
+        const { digest } = await registry.manifest(`tests/${image}`, kind);
+        assert.equal(digest, made, 'the same image, byte for byte');
+      }
       // Without it everything does.
       await daemon.ask('prune', '--all');
       const without = await daemon.buildctl([], [...context, ...scratch.busybox]);

@@ -67,7 +67,7 @@ export function act(args: ActionArgs & { readonly filesLater: boolean }, context
   }
   const owner = ownerOf(args);
   requireParent(args.target, action.value);
-  const sources = sourcesOf(args.source, action.value);
+  const sources = sourcesOf(sourceRoot(args), action.value);
   // Of several sources one may bring what another one has brought: they are copied one after the other.
   const filesLater = args.filesLater && sources.length === 1;
   let later: Uint8Array | undefined;
@@ -176,14 +176,11 @@ function requireParent(root: string, action: FileActionCopy): void {
   }
 }
 
-/** The sources of a copy as byte strings. Without a source tree it is an empty one. */
-function sourcesOf(root: string | undefined, action: FileActionCopy): string[] {
+/** The sources of a copy as byte strings. */
+function sourcesOf(root: string, action: FileActionCopy): string[] {
   const source = cleanPath(action.src);
-  if (!action.allowWildcard) {
-    if (root === undefined) throw notFound(`lstat ${source}: no such file or directory`);
-    return [toByteString(source)];
-  }
-  const found = root === undefined ? [] : resolveWildcards(root, source, action.followSymlink);
+  if (!action.allowWildcard) return [toByteString(source)];
+  const found = resolveWildcards(root, source, action.followSymlink);
   if (found.length === 0 && !action.allowEmptyWildcard) throw notFound(`${source} not found`);
   return found;
 }
@@ -209,7 +206,7 @@ function copyFrom(
   return copyTree(
     {
       filesLater,
-      sourceRoot: args.source as string,
+      sourceRoot: sourceRoot(args),
       source,
       targetRoot: args.target,
       target: toByteString(cleanPath(action.dest)),
@@ -235,6 +232,11 @@ export interface UnpackCandidate {
   readonly isArchive: boolean;
 }
 
+export function sourceRoot({ source }: Pick<ActionArgs, 'source'>): string {
+  if (source === undefined) throw invalidArgument('a copy without a source');
+  return source;
+}
+
 function copyAction(args: ActionArgs): FileActionCopy {
   if (args.action.$case !== 'copy') throw invalidArgument(`not a copy: ${args.action.$case}`);
   return args.action.value;
@@ -248,8 +250,8 @@ export async function findCandidates(
   const owner = ownerOf(args);
   requireParent(args.target, action);
   const sources: UnpackCandidate[] = [];
-  for (const bytes of sourcesOf(args.source, action)) {
-    const file = resolveTarget(args.source as string, bytes);
+  for (const bytes of sourcesOf(sourceRoot(args), action)) {
+    const file = resolveTarget(sourceRoot(args), bytes);
     const isFile = lstatSync(fsPath(file), { throwIfNoEntry: false })?.isFile() === true;
     sources.push({ path: fromByteString(bytes), bytes, isArchive: isFile && (await isArchive(fromByteString(file))) });
   }

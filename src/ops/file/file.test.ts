@@ -5,6 +5,7 @@ import {
   cpSync,
   existsSync,
   lstatSync,
+  readdirSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -318,4 +319,11 @@ test("cache map: Go's JSON, selectors, content", async () => {
     sha(`{"Type":"buildkit.file.v0","Actions":[${actions.join(',')}],"indexes":[[-1,0,-1],[1,0,0]]}`),
   );
   assert.equal(two.map.deps[0]?.selector, sha('/b\0/a/'), 'descending');
+});
+
+test('a copy from nothing is one from an empty folder', async () => {
+  const [dir] = (await run([{ ...only, ...copy({ src: '/', dest: '/' }) }])) as [string];
+  assert.deepEqual(readdirSync(dir), []);
+  await assert.rejects(run([{ ...only, ...copy({ src: '/foo', dest: '/' }) }]), /\/foo: no such file or directory/);
+  await assert.rejects(run([{ ...only, ...copy({ src: '/f*', dest: '/', allowWildcard: true }) }]), /f\* not found/);
 });

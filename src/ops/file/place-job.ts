@@ -9,7 +9,7 @@ import type { LaterFolder, PlacedFile } from '../../files/index.ts';
 import { LayerTree } from '../../storage/tree/index.ts';
 import type { TreeFolder } from '../../storage/tree/index.ts';
 import type { SharedFiles } from '../../storage/types.ts';
-import { givenAttributes, ownerOf } from './action-job.ts';
+import { givenAttributes, ownerOf, sourceRoot } from './action-job.ts';
 import type { ActionArgs } from './action-job.ts';
 
 export interface PlaceArgs extends Pick<ActionArgs, 'action' | 'owner' | 'source' | 'userRoot' | 'groupRoot'> {
@@ -32,7 +32,7 @@ class SourceFolder {
     this.#layers = args.shared.layers;
     this.#tree = tree;
     this.#folder = tree.lookup(path)?.folder;
-    this.#mounted = `${toByteString(args.source as string)}/${path}`;
+    this.#mounted = `${toByteString(sourceRoot(args))}/${path}`;
   }
 
   find(name: ByteString): PlacedFile {

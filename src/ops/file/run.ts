@@ -1,3 +1,6 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jsonDetail, ThreadPool, toBuildError, workerEntry } from '../../base/index.ts';
 import type { ChownOpt } from '../../proto/ops.pb.ts';
 import type { JobContext } from '../../solver/types.ts';
@@ -17,6 +20,14 @@ type Tree =
   | { readonly kind: 'fixed'; readonly ref: ImmutableRef };
 
 type Mounted = Awaited<ReturnType<typeof mountLocally>>;
+
+/** What a copy from nothing reads. */
+async function emptyFolder(owner: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'buildkit-scratch-'));
+  owner.defer(() => rm(folder, { recursive: true }));
+  await chmod(folder, 0o755);
+  return folder;
+}
 
 /** One run of a file op. Trees made on the way are released when it ends; the outputs are the caller's. */
 export class ActionRun {
@@ -117,7 +128,7 @@ export class ActionRun {
     const read = {
       action,
       owner: owner as ChownOpt | undefined,
-      source: isCopy ? await show(planned.secondary) : undefined,
+      source: isCopy ? ((await show(planned.secondary)) ?? (await emptyFolder(mounts))) : undefined,
       userRoot: await show(planned.user),
       groupRoot: await show(planned.group),
     };

@@ -6,6 +6,7 @@ import type {
   CacheManager,
   CacheRecord,
   KeyLink,
+  KeyWay,
   KeyStore,
   Result,
   ResultStore,
@@ -18,16 +19,25 @@ class StoredCache implements CacheManager {
   readonly id: string;
   readonly #keys: KeyStore;
   readonly #results: ResultStore;
+  readonly #recordDigest: (link: KeyLink) => string;
   /** Ids of keys that other managers, or nobody, gave. */
   readonly #ids = new WeakMap<CacheKey, string>();
   /** Keys that the store could not tell, and the generation of links for which that holds. */
   readonly #unknown = new WeakMap<CacheKey, number>();
   #generation = 0;
 
-  constructor(id: string, keys: KeyStore, results: ResultStore) {
+  constructor(id: string, keys: KeyStore, results: ResultStore, recordDigest: (link: KeyLink) => string) {
     this.id = id;
     this.#keys = keys;
     this.#results = results;
+    this.#recordDigest = recordDigest;
+  }
+
+  waysTo(id: string): KeyWay[] {
+    return this.#keys.backlinks(id).map(({ key, link }) => {
+      const { input, selector } = link;
+      return { from: key, input, selector, digest: this.#recordDigest(link) };
+    });
   }
 
   async query(inputs: readonly CacheKeySelector[], input: number, digest: string, output: number): Promise<CacheKey[]> {
@@ -187,9 +197,17 @@ function linkTo(key: CacheKey, input: number, dep: CacheKeySelector): KeyLink {
   return { input, output: key.output, digest: key.digest, selector: dep.selector ?? '' };
 }
 
-/** `id` names the cache in logs and decides which caches are the same one. */
-export function createCacheManager(id: string, keys: KeyStore, results: ResultStore): CacheManager {
-  return new StoredCache(id, keys, results);
+/**
+ * `id` names the cache in logs and decides which caches are the same one. `recordDigest` is how an export calls what a link
+ * leads to.
+ */
+export function createCacheManager(
+  id: string,
+  keys: KeyStore,
+  results: ResultStore,
+  recordDigest = (link: KeyLink): string => rootKeyId(link.digest, link.output),
+): CacheManager {
+  return new StoredCache(id, keys, results, recordDigest);
 }
 
 /** Cache lookups must not fail builds: what goes wrong is a miss, and told once in the log. */

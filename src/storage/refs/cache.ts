@@ -1,4 +1,4 @@
-import { invalidArgument, notFound } from '../../base/index.ts';
+import { invalidArgument, notFound, nowNs, parseTime } from '../../base/index.ts';
 import type { Descriptor, Digest } from '../../oci/types.ts';
 import type {
   CacheAccessor,
@@ -15,7 +15,7 @@ import { shareFiles } from '../snapshots/index.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
 import { CacheCore, locked } from './cache-core.ts';
 import { diskUsage } from './disk-usage.ts';
-import { chainIdOf, LayerBlobs, UNCOMPRESSED } from './layer-blobs.ts';
+import { chainIdOf, CREATED_AT, LayerBlobs, UNCOMPRESSED } from './layer-blobs.ts';
 import { loadRecords } from './load-records.ts';
 import { MountSets } from './mount-sets.ts';
 import type { CacheOptions } from './options.ts';
@@ -170,6 +170,7 @@ class SnapshotCache implements Cache {
     const record = core.insert(
       core.newRecord(shape, false, options, {
         blob: descriptor,
+        createdAt: parseTime(descriptor.annotations?.[CREATED_AT] ?? '') ?? nowNs(),
         diffId,
         chainId,
         blobChainId,

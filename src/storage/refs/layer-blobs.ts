@@ -5,7 +5,7 @@ import type { BlobReader } from '../../content/types.ts';
 import type { Compression, CompressionType, Descriptor, Digest } from '../../oci/types.ts';
 import { convertBlob, writeLayer } from '../diff/index.ts';
 import type { WrittenLayer } from '../diff/index.ts';
-import type { Remote, StorageContext } from '../types.ts';
+import type { Remote, RemoteOptions, StorageContext } from '../types.ts';
 import type { CacheCore } from './cache-core.ts';
 import type { Realiser } from './realise.ts';
 import type { CacheRecord, RecordData } from './record.ts';
@@ -18,7 +18,7 @@ const MEDIA_TYPES: Readonly<Record<CompressionType, string>> = {
   zstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
 };
 export const UNCOMPRESSED = 'containerd.io/uncompressed';
-const CREATED_AT = 'buildkit/createdat';
+export const CREATED_AT = 'buildkit/createdat';
 
 export function compressionOf(mediaType: string): CompressionType {
   if (/[+.]gzip$/.test(mediaType)) return 'gzip';
@@ -54,7 +54,7 @@ export class LayerBlobs {
   async remote(
     record: CacheRecord,
     compression: Compression,
-    options: { create: boolean },
+    options: RemoteOptions,
     context: StorageContext,
   ): Promise<Remote | undefined> {
     const hold = this.#core.hold(record, { what: 'remote', touch: false });
@@ -64,7 +64,7 @@ export class LayerBlobs {
       const layers = await mapConcurrent(chain, 4, (layer) => this.#layer(layer, compression, options, context));
       if (layers.some((layer) => layer === undefined)) return undefined;
       this.#saveChainIds(chain);
-      return this.#remoteOf(layers as readonly LayerBlob[], context);
+      return this.#remoteOf(layers as readonly LayerBlob[], options.keepForeign === true, context);
     } finally {
       hold.release();
     }
@@ -187,11 +187,11 @@ export class LayerBlobs {
     if (changed.length > 0) this.#core.store.change({ put: changed });
   }
 
-  #remoteOf(layers: readonly LayerBlob[], context: StorageContext): Remote {
+  #remoteOf(layers: readonly LayerBlob[], keepForeign: boolean, context: StorageContext): Remote {
     const { content } = this.#core.options;
     const sources = new Map(layers.map(({ source, descriptor }) => [descriptor.digest, source]));
     return {
-      descriptors: layers.map(({ source, descriptor }) => describe(source, descriptor)),
+      descriptors: layers.map(({ source, descriptor }) => describe(source, descriptor, keepForeign)),
       provider: {
         reader: async (descriptor, signal): Promise<BlobReader> => {
           const source = sources.get(descriptor.digest);
@@ -210,8 +210,8 @@ interface LayerBlob {
   readonly descriptor: Descriptor;
 }
 
-function describe(source: CacheRecord, blob: Descriptor): Descriptor {
-  const mediaType = distributable(blob.mediaType);
+function describe(source: CacheRecord, blob: Descriptor, keepForeign: boolean): Descriptor {
+  const mediaType = keepForeign ? blob.mediaType : distributable(blob.mediaType);
   const { urls, ...rest } = blob;
   return {
     ...rest,

@@ -7,6 +7,7 @@ import type {
   RecordMetadata,
   RecordType,
   Remote,
+  RemoteOptions,
   StorageContext,
 } from '../types.ts';
 import type { CacheCore } from './cache-core.ts';
@@ -23,7 +24,7 @@ export interface RefParts {
   remote(
     record: CacheRecord,
     compression: Compression,
-    options: { create: boolean },
+    options: RemoteOptions,
     context: StorageContext,
   ): Promise<Remote | undefined>;
   remotes(record: CacheRecord, compression: Compression, context: StorageContext): Promise<readonly Remote[]>;
@@ -140,7 +141,7 @@ export class StoredImmutableRef extends StoredRef implements ImmutableRef {
     return this.parts.unlazy(this.record, context);
   }
 
-  remote(compression: Compression, options: { create: boolean }, context: StorageContext): Promise<Remote | undefined> {
+  remote(compression: Compression, options: RemoteOptions, context: StorageContext): Promise<Remote | undefined> {
     return this.parts.remote(this.record, compression, options, context);
   }
 
