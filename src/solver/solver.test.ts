@@ -249,7 +249,7 @@ void test('what was running when the stream ended is told to be cancelled', asyn
   const status = drain(job.status());
   const build = job.build(toy({ name: 'slow', ms: 10_000 }));
   build.catch(() => {});
-  await new Promise((r) => setTimeout(r, 20));
+  while (world.running.size === 0) await new Promise((r) => setTimeout(r, 5));
   await job.discard();
   const last = (await status).flatMap((b) => b.vertexes).at(-1);
   assert.equal(last?.error, 'context canceled');
