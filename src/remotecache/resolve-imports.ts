@@ -43,6 +43,13 @@ function restartingReader(size: number, open: () => AsyncIterable<Uint8Array>): 
   return { size, stream, read, close: async () => {} };
 }
 
+function orElse(
+  readers: (() => readonly string[]) | undefined,
+  importers: () => readonly string[],
+): () => readonly string[] {
+  return readers === undefined || readers().length === 0 ? importers : readers;
+}
+
 async function openRegistry(deps: ImportDeps, name: string, context: CacheContext): Promise<CacheOrigin> {
   const sessions = (): readonly string[] => (context.sessionId === '' ? [] : [context.sessionId]);
   const onLog = (line: string): void => context.progress.log(2, Buffer.from(`${line}\n`));
@@ -53,13 +60,13 @@ async function openRegistry(deps: ImportDeps, name: string, context: CacheContex
     provider: {
       // As sources/ writes it: after a restart the layers are asked for as those of any image.
       origin: JSON.stringify({ kind: 'registry', ref }),
-      // Layers are read long after the import has ended.
-      reader: async (blob, asked) =>
+      // Layers are read long after the import has ended, for whoever wants them then.
+      reader: async (blob, asked, readers) =>
         restartingReader(blob.size, () =>
           deps.registry.fetch(
             ref,
             { mediaType: '', ...blob },
-            { auth: deps.auth(sessions, asked), ...(asked === undefined ? {} : { signal: asked }) },
+            { auth: deps.auth(orElse(readers, sessions), asked), ...(asked === undefined ? {} : { signal: asked }) },
           ),
         ),
     },

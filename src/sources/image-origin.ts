@@ -30,6 +30,14 @@ export interface ImageOrigin extends LazyBlobProvider {
   readonly label?: readonly [key: string, value: string];
 }
 
+/** Whoever reads now is asked, else whoever made the record. */
+function askedBy(asker: Asker, readers: (() => readonly string[]) | undefined): () => readonly string[] {
+  return () => {
+    const now = readers?.() ?? [];
+    return now.length > 0 ? now : asker.sessions();
+  };
+}
+
 const nobody: Asker = { sessions: () => [] };
 
 function streamReader(size: number, open: () => AsyncIterable<Uint8Array>): BlobReader {
@@ -63,9 +71,9 @@ export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): Imag
   return {
     origin: JSON.stringify({ kind: 'registry', ref }),
     label: [`containerd.io/distribution.source.${domain}`, path],
-    reader: async (descriptor, signal) => {
+    reader: async (descriptor, signal, readers) => {
       const joined = signal ?? asker.signal;
-      const auth = createSessionAuth(deps.sessions, asker.sessions, joined);
+      const auth = createSessionAuth(deps.sessions, askedBy(asker, readers), joined);
       const full = { mediaType: '', ...descriptor };
       const context = {
         auth,
@@ -85,21 +93,21 @@ export interface LayoutStore {
 async function onLayout<T>(
   deps: ImageDeps,
   store: LayoutStore,
-  asker: Asker,
+  sessions: () => readonly string[],
   signal: AbortSignal | undefined,
   work: (content: SessionContent) => Promise<T>,
 ): Promise<T> {
   const call = (caller: SessionCaller): Promise<T> => work(new SessionContent(caller, `oci:${store.storeId}`));
   if (store.sessionId !== '') return call(await deps.sessions.get(store.sessionId, { noWait: true }));
-  return deps.sessions.any(asker.sessions, signal, call);
+  return deps.sessions.any(sessions, signal, call);
 }
 
 export function layoutOrigin(deps: ImageDeps, store: LayoutStore, asker: Asker): ImageOrigin {
   return {
     origin: JSON.stringify({ kind: 'oci-layout', session: store.sessionId, store: store.storeId }),
-    reader: (descriptor, signal) => {
+    reader: (descriptor, signal, readers) => {
       const joined = signal ?? asker.signal;
-      return onLayout(deps, store, asker, joined, (content) => content.reader(descriptor, joined));
+      return onLayout(deps, store, askedBy(asker, readers), joined, (content) => content.reader(descriptor, joined));
     },
   };
 }
@@ -117,7 +125,7 @@ export async function describeLayoutRoot(
   asker: Asker,
   limit: number,
 ): Promise<Descriptor> {
-  const bytes = await onLayout(deps, store, asker, asker.signal, async (content) => {
+  const bytes = await onLayout(deps, store, asker.sessions, asker.signal, async (content) => {
     const { size } = await content.info(digest, asker.signal);
     if (size > limit) throw new BuildError(Code.ResourceExhausted, `rejecting ${size} byte manifest ${digest}`);
     const reader = await content.reader({ digest, size }, asker.signal);

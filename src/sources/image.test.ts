@@ -5,10 +5,11 @@ import { bytesReader } from '../content/index.ts';
 import type { BlobInfo, ContentStore } from '../content/types.ts';
 import { chainId, digestOf, MediaType } from '../oci/index.ts';
 import type { Descriptor, Digest, Platform } from '../oci/index.ts';
-import type { Registry } from '../registry/types.ts';
+import type { Registry, RegistryContext } from '../registry/types.ts';
 import type { SessionManager } from '../session/types.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { CacheAccessor, ImmutableRef, LazyBlobProvider } from '../storage/types.ts';
+import { registryOrigin } from './image-origin.ts';
 import { createImageSource, createMetaResolver, createReopenProvider } from './index.ts';
 
 const blobs = new Map<Digest, Uint8Array>();
@@ -179,4 +180,32 @@ void test('frontends get digest and config; a pinned image needs the registry on
   );
   const source = await meta.source('docker-image://docker.io/library/a:1', new Map(), { noConfig: true }, context);
   assert.deepEqual(source.image, { digest: root.digest });
+});
+
+void test('whoever reads a layer is asked who they are, not whoever resolved the image', async () => {
+  const { deps } = setup();
+  const groups: (readonly string[])[] = [];
+  const sessions = {
+    any: async (group: () => readonly string[]) => {
+      groups.push(group());
+      return { username: 'u', secret: 's' };
+    },
+  } as unknown as SessionManager;
+  const registry = {
+    async *fetch(_: string, __: Descriptor, context: RegistryContext) {
+      await context.auth?.credentials?.('host');
+      yield Buffer.from('x');
+    },
+  } as unknown as Registry;
+  const origin = registryOrigin({ ...deps, sessions, registry }, 'docker.io/library/a:1', {
+    sessions: () => ['maker'],
+  });
+  const read = async (readers?: () => readonly string[]): Promise<void> => {
+    const reader = await origin.reader({ digest: amd64.digest, size: 1 }, undefined, readers);
+    await reader.read(0, 1);
+  };
+  await read(() => ['reader']);
+  await read(() => []);
+  await read();
+  assert.deepEqual(groups, [['reader'], ['maker'], ['maker']]);
 });

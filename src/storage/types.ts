@@ -3,7 +3,7 @@
  * an owner of a record. Every ref is released exactly once; `fork` makes another owner.
  */
 import type { StepProgress } from '../base/index.ts';
-import type { ContentProvider } from '../content/types.ts';
+import type { BlobReader, ContentProvider } from '../content/types.ts';
 import type { Compression, Descriptor, Digest } from '../oci/types.ts';
 import type { ContentChange } from '../solver/types.ts';
 
@@ -36,6 +36,12 @@ export type RecordType =
 export interface LazyBlobProvider extends ContentProvider {
   /** JSON, understood by the daemon's `reopen` hook only. */
   readonly origin: string;
+  /** `sessions` are those of whoever reads now: whoever made the record may have left long ago. */
+  reader(
+    descriptor: Parameters<ContentProvider['reader']>[0],
+    signal?: AbortSignal,
+    sessions?: StorageContext['sessions'],
+  ): Promise<BlobReader>;
 }
 
 /** What waits: cancellation, where progress goes, whose sessions may be asked for credentials. */

@@ -255,7 +255,7 @@ export class Realiser {
     progress.status({ ...status, current: 0 });
     const writer = await content.writer(`lazy-${randomId()}-${blob.digest}`);
     try {
-      const reader = await provider.reader(blob, context.signal);
+      const reader = await provider.reader(blob, context.signal, context.sessions);
       try {
         let shown = status.started;
         for await (const chunk of reader.stream()) {
