@@ -354,3 +354,23 @@ void test('secrets say who asks', async (t) => {
   await assert.rejects(ask({}, named), /failed to retrieve HTTP auth secret mine: .*not found/);
   await assert.rejects(ask({ mine: 'x\n' }, named), /invalid header field value for "Authorization"/);
 });
+
+void test('a signature is held against the file before anybody sees it', async (t) => {
+  const world = await setUp(t);
+  const golden = JSON.parse(readFileSync(join(import.meta.dirname, '../../openpgp/golden.json'), 'utf8')) as {
+    readonly data: string;
+    readonly keys: Readonly<Record<string, string>>;
+    readonly signatures: Readonly<Record<string, string>>;
+  };
+  world.answers.set('/foo', { body: golden.data });
+  const attrs = { 'http.sig.pubkey': golden.keys.rsa, 'http.sig.signature': golden.signatures.rsa };
+  assert.equal((await fetchOnce(world, '/foo', attrs)).text, golden.data);
+  const pinned = { ...attrs, 'http.checksum': sha256(golden.data) };
+  assert.equal((await fetchOnce(world, '/foo', pinned)).text, golden.data);
+  await assert.rejects(
+    fetchOnce(world, '/foo', { ...attrs, 'http.sig.pubkey': golden.keys.other }),
+    /failed to verify pgp signature: signature by [0-9A-F]{16}: openpgp: signature made by unknown entity/,
+  );
+  world.answers.set('/foo', { body: `${golden.data} and more` });
+  await assert.rejects(fetchOnce(world, '/foo', attrs), /invalid signature: RSA verification failure/);
+});

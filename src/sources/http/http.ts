@@ -1,8 +1,9 @@
 /** `http://…`, `https://…`: one file, looked up once a build, whoever asks. */
-import { BuildError, Code, invalidArgument, wrapError } from '../../base/index.ts';
+import { BuildError, Code, invalidArgument, throwIfAborted, wrapError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { StepFacts } from '../../attest/index.ts';
 import { parseDigest } from '../../oci/index.ts';
+import { verifyDetached } from '../../openpgp/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
 import type { Source, SourceInstance, SourceKey, SourceRequest } from '../types.ts';
@@ -48,6 +49,7 @@ class HttpFile implements SourceInstance {
     if (checksum !== undefined && signature === undefined && request === undefined)
       return { checksum, filename: fileNameOf(url, filename, undefined) };
     const download = await this.#download(context);
+    if (signature !== undefined) await this.#verify(download, signature, context);
     const { lastModified } = download;
     return {
       checksum: checksum ?? download.digest,
@@ -55,6 +57,16 @@ class HttpFile implements SourceInstance {
       lastModified,
       ...(request === undefined ? {} : { checksumResponse: await this.#answer(download, request, context) }),
     };
+  }
+
+  async #verify(download: Download, given: NonNullable<HttpSource['signature']>, context: JobContext): Promise<void> {
+    const { signature, pubKey: keys } = given;
+    try {
+      await this.#read(download, context, (signed) => verifyDetached({ signed, signature, keys }));
+    } catch (error) {
+      throwIfAborted(context.signal);
+      throw wrapError(error, 'failed to verify pgp signature');
+    }
   }
 
   async #answer(
