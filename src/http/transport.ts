@@ -105,12 +105,13 @@ export class Transport {
         next = nextHop(hop, answer.statusCode, single(answer.headers.location));
       } catch (error) {
         await discard(answer);
-        throw invalidArgument(`${describe(hop)}: ${(error as Error).message}`, { cause: error });
+        throw new BuildError(Code.Unknown, `${describe(hop)}: ${(error as Error).message}`, { cause: error });
       }
       if (next === undefined) return wrap(answer, hop.url, signal);
       await discard(answer);
       if (requests >= MAX_REQUESTS) {
-        throw invalidArgument(`${describe({ ...hop, url: next.url })}: stopped after ${MAX_REQUESTS} redirects`);
+        const text = `${describe({ ...hop, url: next.url })}: stopped after ${MAX_REQUESTS} redirects`;
+        throw new BuildError(Code.Unknown, text);
       }
       if (next.hasBody && !(body instanceof Uint8Array)) {
         throw invalidArgument(`cannot follow a redirect of ${hop.method} ${shownUrl(hop.url)}`);

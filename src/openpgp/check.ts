@@ -1,7 +1,6 @@
 /** Whether a key made a signature: the bytes go by once, nothing of them is kept. */
 import { createHash, createVerify, verify } from 'node:crypto';
-import { invalidArgument } from '../base/index.ts';
-import { unsupported } from './failure.ts';
+import { refused, unsupported } from './failure.ts';
 import { Algorithm } from './public-key.ts';
 import type { PublicKey } from './public-key.ts';
 import { HASHES, SignatureType } from './signature.ts';
@@ -46,7 +45,7 @@ function derSignature([r, s]: readonly Buffer[]): Buffer {
 }
 
 function invalid(kind: string): Error {
-  return invalidArgument(`openpgp: invalid signature: ${kind} verification failure`);
+  return refused(`openpgp: invalid signature: ${kind} verification failure`);
 }
 
 /** Throws when the two do not belong together. */
@@ -56,7 +55,7 @@ export function checkSignature(key: PublicKey, signature: Signature): SignatureC
   const isRsa = key.algorithm === Algorithm.rsa || key.algorithm === Algorithm.rsaSign;
   const usesRsa = signature.keyAlgorithm === Algorithm.rsa || signature.keyAlgorithm === Algorithm.rsaSign;
   if (key.algorithm !== signature.keyAlgorithm && !(isRsa && usesRsa)) {
-    throw invalidArgument('openpgp: invalid argument: public key and signature use different algorithms');
+    throw refused('openpgp: invalid argument: public key and signature use different algorithms');
   }
   const opened = key.open();
   const { numbers, trailer } = signature;

@@ -1,11 +1,14 @@
-/** Why a signature does not hold, in the words of the library that upstream uses (ProtonMail/go-crypto). */
-import { invalidArgument } from '../base/index.ts';
-import type { BuildError } from '../base/index.ts';
+/** Why a signature does not hold, in the words of the library that upstream uses (ProtonMail/go-crypto), and without a code as there. */
+import { BuildError, Code } from '../base/index.ts';
+
+export function refused(text: string): BuildError {
+  return new BuildError(Code.Unknown, text);
+}
 
 export function structural(text: string): BuildError {
-  return invalidArgument(`openpgp: invalid data: ${text}`);
+  return refused(`openpgp: invalid data: ${text}`);
 }
 
 export function unsupported(text: string): BuildError {
-  return invalidArgument(`openpgp: unsupported feature: ${text}`);
+  return refused(`openpgp: unsupported feature: ${text}`);
 }

@@ -1,7 +1,8 @@
 /** Keys with what their owners say of them: users, subkeys, revocations. What is said is looked into only when it matters. */
-import { BuildError, invalidArgument, wrapError } from '../base/index.ts';
+import { BuildError, wrapError } from '../base/index.ts';
 import { readArmor } from './armor.ts';
 import { isSigned } from './check.ts';
+import { refused } from './failure.ts';
 import { readPackets, Tag } from './packets.ts';
 import { parsePublicKey } from './public-key.ts';
 import type { PublicKey } from './public-key.ts';
@@ -71,7 +72,7 @@ export function readKeyring(armored: string): Certificate[] {
   const found: Certificate[] = [];
   for (const block of readArmor(armored)) {
     if (block.type !== 'PGP PUBLIC KEY BLOCK' && block.type !== 'PGP PRIVATE KEY BLOCK') {
-      throw invalidArgument(`expected public or private key block, got: ${block.type}`);
+      throw refused(`expected public or private key block, got: ${block.type}`);
     }
     try {
       found.push(...readCertificates(block.bytes));
@@ -79,7 +80,7 @@ export function readKeyring(armored: string): Certificate[] {
       throw wrapError(error, 'failed to read armored public key');
     }
   }
-  if (found.length === 0) throw invalidArgument('failed to read armored public key: no armored data found');
+  if (found.length === 0) throw refused('failed to read armored public key: no armored data found');
   return found;
 }
 

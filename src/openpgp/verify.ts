@@ -1,8 +1,8 @@
 /** A detached signature is held against the keys that may have made it. */
-import { invalidArgument, wrapError } from '../base/index.ts';
+import { wrapError } from '../base/index.ts';
 import { readArmor } from './armor.ts';
 import { checkSignature } from './check.ts';
-import { structural } from './failure.ts';
+import { refused, structural } from './failure.ts';
 import { bindingOf, readKeyring, revocationOf, selfSignature } from './keyring.ts';
 import type { Certificate } from './keyring.ts';
 import { readPackets, Tag } from './packets.ts';
@@ -39,10 +39,10 @@ const MAX_SIGNERS = 8;
 
 function readSignatures(armored: string): Signature[] {
   const [block] = readArmor(armored);
-  if (block === undefined) throw invalidArgument('failed to decode armored signature: EOF');
+  if (block === undefined) throw refused('failed to decode armored signature: EOF');
   const found: Signature[] = [];
   for (const { tag, body } of readPackets(block.bytes)) if (tag === Tag.signature) found.push(parseSignature(body));
-  if (found.length === 0) throw invalidArgument('no signature packet found');
+  if (found.length === 0) throw refused('no signature packet found');
   return found;
 }
 
@@ -51,9 +51,9 @@ function checkStrength(signature: Signature): void {
   const { hashAlgorithm, keyAlgorithm, type } = signature;
   if (!STRONG.has(hashAlgorithm)) {
     const name = HASHES.get(hashAlgorithm)?.name ?? `unknown hash value ${hashAlgorithm}`;
-    throw invalidArgument(`rejecting weak/unknown hash: ${name}`);
+    throw refused(`rejecting weak/unknown hash: ${name}`);
   }
-  if (!ALGORITHMS.has(keyAlgorithm)) throw invalidArgument(`rejecting unsupported pubkey algorithm: ${keyAlgorithm}`);
+  if (!ALGORITHMS.has(keyAlgorithm)) throw refused(`rejecting unsupported pubkey algorithm: ${keyAlgorithm}`);
   if (type !== SignatureType.binary && type !== SignatureType.text) throw structural(`signature type ${type} of data`);
 }
 
@@ -98,12 +98,12 @@ function hasExpired(created: number, lifetime: number, now: number): boolean {
 /** Throws when the key, or the signature, does not count at that time. */
 function checkTimes({ certificate, key, self, binding, revocation }: Signer, signature: Signature, at: number): void {
   if (revocation !== undefined && (revocation.revocationCode === CODE_COMPROMISED || revocation.created <= at)) {
-    throw invalidArgument('openpgp: signature made by revoked key');
+    throw refused('openpgp: signature made by revoked key');
   }
   const primary = certificate.primary.what;
   const isOld = binding !== undefined && hasExpired(key.created, binding.keyLifetime, at);
-  if (isOld || hasExpired(primary.created, self.keyLifetime, at)) throw invalidArgument('openpgp: key expired');
-  if (hasExpired(signature.created, signature.lifetime, at)) throw invalidArgument('openpgp: signature expired');
+  if (isOld || hasExpired(primary.created, self.keyLifetime, at)) throw refused('openpgp: key expired');
+  if (hasExpired(signature.created, signature.lifetime, at)) throw refused('openpgp: signature expired');
 }
 
 /** Who made one of the signatures. Throws when nobody of the ring did, or when it does not count at that time. */
@@ -133,7 +133,7 @@ async function findSigner(
     }
     throw failure;
   }
-  throw invalidArgument('openpgp: signature made by unknown entity');
+  throw refused('openpgp: signature made by unknown entity');
 }
 
 /** What holds whenever the signature was made. */
@@ -141,18 +141,18 @@ function checkToday({ certificate, key }: Signer, signature: Signature, now: num
   const revocation = revocationOf(certificate);
   if (revocation !== undefined) {
     const { revocationReason } = revocation;
-    throw invalidArgument(`key revoked${revocationReason === '' ? '' : `: ${revocationReason}`}`);
+    throw refused(`key revoked${revocationReason === '' ? '' : `: ${revocationReason}`}`);
   }
   for (const { bits } of [certificate.primary.what, key]) {
-    if (bits !== 0 && bits < MIN_RSA_BITS) throw invalidArgument(`RSA key too short: ${bits} bits`);
+    if (bits !== 0 && bits < MIN_RSA_BITS) throw refused(`RSA key too short: ${bits} bits`);
   }
   if (signature.created > now + CLOCK_SKEW_S) {
     const at = new Date(signature.created * 1000).toISOString();
-    throw invalidArgument(`signature creation time is in the future: ${at}`);
+    throw refused(`signature creation time is in the future: ${at}`);
   }
 }
 
-/** Throws InvalidArgument unless one of the keys signed the bytes and may do so. Reads all of them, keeps none. */
+/** Throws unless one of the keys signed the bytes and may do so. Reads all of them, keeps none. */
 export async function verifyDetached(request: DetachedSignature): Promise<void> {
   const signatures = readSignatures(request.signature);
   const certificates = readKeyring(request.keys);

@@ -54,8 +54,17 @@ function bounded(key: string, text: string | undefined, max: number): number {
   return Number(value);
 }
 
+/** What two readers could take for different hosts or paths is refused, as Go's net/url does; policies go by the text. */
 function checkUrl(url: string): void {
-  if (!URL.canParse(url)) throw invalidArgument(`parse ${JSON.stringify(url)}: invalid URL`);
+  const bad = (why: string): Error => invalidArgument(`parse ${JSON.stringify(url)}: ${why}`);
+  // oxlint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(url)) throw bad('net/url: invalid control character in URL');
+  const [, authority, path] = /^\w+:\/\/([^/?#]*)([^?#]*)/.exec(url) ?? [];
+  if (authority === undefined || /[\s\\]/.test(authority)) throw bad('invalid character in host name');
+  if (authority === '') throw invalidArgument(`Get "${url}": http: no Host in request URL`);
+  const [escape] = /%(?![0-9a-fA-F]{2}).{0,2}/.exec(path) ?? [];
+  if (escape !== undefined) throw bad(`invalid URL escape "${escape}"`);
+  if (!URL.canParse(url)) throw bad('invalid URL');
 }
 
 /** What becomes of a file that is downloaded. */

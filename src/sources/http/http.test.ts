@@ -263,6 +263,14 @@ void test('attributes', async (t) => {
     [{ 'http.sig.pubkey': 'x' }, /http signature verification requires both pubkey and signature/],
   ];
   for (const [wrong, message] of bad) assert.throws(() => world.open('/foo', wrong), message);
+  const platform = { os: 'linux', architecture: 'amd64' };
+  const parse = (ref: string) =>
+    createHttpSource(world.deps).resolve({ scheme: 'http', ref, attrs: new Map(), platform });
+  assert.throws(() => parse('/file'), /Get "http:\/\/\/file": http: no Host in request URL/);
+  assert.throws(() => parse('a.example\\@b.example/'), /invalid character in host name/);
+  assert.throws(() => parse('a.example/x\ny'), /invalid control character in URL/);
+  assert.throws(() => parse('a.example/%zz'), /invalid URL escape "%zz"/);
+  assert.throws(() => parse('a:b:c/'), /invalid URL/);
   await assert.rejects(
     fetchOnce(world, '/dir/foo', { 'http.header.accept': 'a\nb: c' }),
     /net\/http: invalid header field value for "Accept"/,

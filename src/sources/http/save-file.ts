@@ -3,7 +3,7 @@ import { closeSync, constants, fchmodSync, fchownSync, futimesSync, write } from
 import { promisify } from 'node:util';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { invalidArgument, throwIfAborted } from '../../base/index.ts';
+import { BuildError, Code, throwIfAborted } from '../../base/index.ts';
 import { openInRoot } from '../../host/index.ts';
 import { DigestHasher } from '../../oci/index.ts';
 import type { Digest } from '../../oci/index.ts';
@@ -81,7 +81,7 @@ async function* unzipped(body: AsyncIterable<Uint8Array>, signal: AbortSignal): 
 /** In Go's words. */
 function gzipFailure(error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'Z_BUF_ERROR') return invalidArgument('unexpected EOF', { cause: error });
-  if (code === 'Z_DATA_ERROR') return invalidArgument('gzip: invalid header', { cause: error });
+  if (code === 'Z_BUF_ERROR') return new BuildError(Code.Unknown, 'unexpected EOF', { cause: error });
+  if (code === 'Z_DATA_ERROR') return new BuildError(Code.Unknown, 'gzip: invalid header', { cause: error });
   return error;
 }
