@@ -307,6 +307,8 @@ void test('a checksum is known before, and must be that of the file', async (t) 
   assert.equal((await fetchOnce(world, '/foo', right)).text, 'content');
   const sha512 = `sha512:${createHash('sha512').update('content').digest('hex')}`;
   assert.equal((await fetchOnce(world, '/foo', { 'http.checksum': sha512 })).pin, sha512);
+  const materials = [{ kind: 'http', url: `http://${world.host}/foo`, digest: sha512 }];
+  assert.deepEqual(world.open('/foo').facts?.(sha512), { materials });
   const wrong = sha256('other');
   await assert.rejects(fetchOnce(world, '/foo', { 'http.checksum': wrong }), {
     message: `digest mismatch ${sha256('content')}: ${wrong}`,

@@ -2,7 +2,8 @@
 import { BuildError, Code, invalidArgument, throwIfAborted, wrapError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { StepFacts } from '../../attest/index.ts';
-import { parseDigest } from '../../oci/index.ts';
+import { parseChecksum } from '../../oci/index.ts';
+import type { Digest } from '../../oci/index.ts';
 import { verifyDetached } from '../../openpgp/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
@@ -126,7 +127,8 @@ class HttpFile implements SourceInstance {
   }
 
   facts(pin: string): StepFacts {
-    return { materials: [{ kind: 'http', url: this.#source.url, digest: parseDigest(pin) }] };
+    // Of whatever algorithm was asked for: materials only show it.
+    return { materials: [{ kind: 'http', url: this.#source.url, digest: parseChecksum(pin) as Digest }] };
   }
 
   async snapshot(context: JobContext): Promise<ImmutableRef> {
