@@ -59,10 +59,7 @@ export function isHangUp(thrown: unknown): boolean {
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
-/** As a URL is shown to people: without a password (Go: net/url's stripPassword). */
-export function shownUrl(url: URL): string {
-  if (url.password === '') return url.href;
-  const shown = new URL(url);
-  shown.password = '***';
-  return shown.href;
+/** A URL as it is shown to people: without its password (Go: net/url's stripPassword). */
+export function shownUrl(url: string): string {
+  return url.replace(/^(\w+:\/\/[^/?#@:]*):[^/?#]*@/, '$1:***@');
 }

@@ -3,6 +3,7 @@
  * comes a request, out go status, headers and a stream. Deliberately absent: what is asked for and why, credentials, retries.
  */
 export { dispositionFileName } from './content-disposition.ts';
+export { shownUrl } from './failure.ts';
 export { formatHttpDate, parseHttpDate } from './http-date.ts';
 export { proxyFor } from './proxy.ts';
 export type { ProxyEnvironment } from './proxy.ts';

@@ -114,7 +114,7 @@ export class Transport {
         throw new BuildError(Code.Unknown, text);
       }
       if (next.hasBody && !(body instanceof Uint8Array)) {
-        throw invalidArgument(`cannot follow a redirect of ${hop.method} ${shownUrl(hop.url)}`);
+        throw invalidArgument(`cannot follow a redirect of ${hop.method} ${shownUrl(hop.url.href)}`);
       }
       hop = next;
     }
@@ -176,7 +176,7 @@ function unescape(text: string): string {
 
 /** Go's: `Get "http://…"`. */
 function describe({ method, url }: Hop): string {
-  return `${method[0]}${method.slice(1).toLowerCase()} "${shownUrl(url)}"`;
+  return `${method[0]}${method.slice(1).toLowerCase()} "${shownUrl(url.href)}"`;
 }
 
 function failure(error: unknown, text: string, signal: AbortSignal | undefined): Error {
@@ -217,7 +217,7 @@ async function* readBody(
     for await (const chunk of answer.body) yield chunk as Uint8Array;
   } catch (error) {
     const text = networkText(error, url, 'unexpected EOF');
-    throw failure(error, `failed to read "${shownUrl(url)}": ${text}`, signal);
+    throw failure(error, `failed to read "${shownUrl(url.href)}": ${text}`, signal);
   }
 }
 

@@ -114,7 +114,13 @@ export function layoutOrigin(deps: ImageDeps, store: LayoutStore, asker: Asker):
 
 /** How large a blob of the layout is. Throws NotFound. */
 export function layoutBlobSize(deps: ImageDeps, store: LayoutStore, digest: Digest, asker: Asker): Promise<number> {
-  return onLayout(deps, store, asker, asker.signal, async (content) => (await content.info(digest, asker.signal)).size);
+  return onLayout(
+    deps,
+    store,
+    asker.sessions,
+    asker.signal,
+    async (content) => (await content.info(digest, asker.signal)).size,
+  );
 }
 
 /** What an OCI layout has under that digest, with its size and type. */

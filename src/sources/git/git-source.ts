@@ -59,7 +59,7 @@ class GitInstance implements SourceInstance {
   async cacheKey(context: JobContext): Promise<SourceKey> {
     const resolved = await this.#resolve(context);
     const { signature } = this.#request;
-    if (signature !== undefined) verifySignature(await this.#objects(context, resolved), signature);
+    if (signature !== undefined) await verifySignature(await this.#objects(context, resolved), signature);
     const key = gitCacheKey(this.#request, resolved);
     return { key, pin: resolved.checksum, done: true };
   }
@@ -83,7 +83,7 @@ class GitInstance implements SourceInstance {
     const { signature } = this.#request;
     const isLook = !wantsObjects && signature === undefined;
     const objects = isLook ? undefined : await this.#objects(context, resolved);
-    if (objects !== undefined && signature !== undefined) verifySignature(objects, signature);
+    if (objects !== undefined && signature !== undefined) await verifySignature(objects, signature);
     if (objects === undefined) {
       return { git: { checksum, ref, commitChecksum: this.#request.keepGitDir ? '' : resolved.commit } };
     }

@@ -1,5 +1,6 @@
 /** A commit, or the tag that names it, has to be signed by a given key. */
-import { BuildError, Code, unimplemented, wrapError } from '../../base/index.ts';
+import { BuildError, Code, wrapError } from '../../base/index.ts';
+import { verifyDetached } from '../../openpgp/index.ts';
 import type { SignaturePolicy } from './attrs.ts';
 import { checkObjectId, parseGitObject } from './git-object.ts';
 import type { GitObject } from './git-object.ts';
@@ -21,28 +22,29 @@ function parse(kind: 'commit' | 'tag', raw: Uint8Array, id: string): GitObject {
   return object;
 }
 
-function verifyObject({ signature, signedData }: GitObject, policy: SignaturePolicy): void {
+async function verifyObject({ signature, signedData }: GitObject, policy: SignaturePolicy): Promise<void> {
   if (signature === '') throw new BuildError(Code.Unknown, 'git object is not signed');
   if (signature.startsWith('-----BEGIN SSH SIGNATURE-----')) {
     verifySshSignature(signedData, signature, policy.pubKey);
   } else if (signature.startsWith('-----BEGIN PGP SIGNATURE-----')) {
-    throw unimplemented('PGP signatures of git objects are not supported by this daemon yet');
+    const { pubKey: keys, rejectExpired: rejectExpiredKeys } = policy;
+    await verifyDetached({ signed: [signedData], signature, keys, rejectExpiredKeys });
   } else throw new BuildError(Code.Unknown, 'invalid signature format');
 }
 
 /** A signed tag suffices, unless the policy looks at commits alone; without one the commit counts, unless a tag is required. */
-export function verifySignature(objects: GitObjects, policy: SignaturePolicy): void {
+export async function verifySignature(objects: GitObjects, policy: SignaturePolicy): Promise<void> {
   const { tag } = objects;
   let refusal: unknown = new BuildError(Code.Unknown, 'signed tag required but no signed tag found');
   if (tag !== undefined && !policy.ignoreSignedTag) {
     const object = parse('tag', tag.object, tag.checksum);
     try {
-      verifyObject(object, policy);
+      await verifyObject(object, policy);
       return;
     } catch (error) {
       refusal = error;
     }
   }
   if (policy.requireSignedTag) throw refusal;
-  verifyObject(parse('commit', objects.commit, objects.commitChecksum), policy);
+  await verifyObject(parse('commit', objects.commit, objects.commitChecksum), policy);
 }

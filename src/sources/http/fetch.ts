@@ -105,7 +105,13 @@ class Fetch {
       await response.discard();
       throw new BuildError(Code.Unknown, `invalid response status ${response.status}`);
     }
-    return this.#save(response.body, (name) => response.header(name));
+    try {
+      return await this.#save(response.body, (name) => response.header(name));
+    } catch (error) {
+      // It may not have come to reading it.
+      await response.discard();
+      throw error;
+    }
   }
 
   async #upload(): Promise<Download> {

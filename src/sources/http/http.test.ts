@@ -80,10 +80,10 @@ class FakeStorage {
   }
 
   readonly accessor = {
-    create: async (_: unknown, { description, retain }: { description: string; retain: boolean }) => {
+    create: async (_: unknown, { description }: { description: string }) => {
       const id = `r${this.records.size + 1}`;
       const dir = mkdtempSync(join(this.#top, 'record-'));
-      this.records.set(id, { dir, notes: new Map(), indexes: new Set(), refs: 0, retain, description });
+      this.records.set(id, { dir, notes: new Map(), indexes: new Set(), refs: 0, retain: false, description });
       const ref = this.#ref(id);
       return { ...ref, commit: async () => ref } as unknown as MutableRef;
     },
@@ -308,7 +308,7 @@ void test('a checksum is known before, and must be that of the file', async (t) 
   const sha512 = `sha512:${createHash('sha512').update('content').digest('hex')}`;
   assert.equal((await fetchOnce(world, '/foo', { 'http.checksum': sha512 })).pin, sha512);
   const materials = [{ kind: 'http', url: `http://${world.host}/foo`, digest: sha512 }];
-  assert.deepEqual(world.open('/foo').facts?.(sha512), { materials });
+  assert.deepEqual(world.open('/foo').facts(sha512), { materials });
   const wrong = sha256('other');
   await assert.rejects(fetchOnce(world, '/foo', { 'http.checksum': wrong }), {
     message: `digest mismatch ${sha256('content')}: ${wrong}`,

@@ -2,6 +2,7 @@
 import { BuildError, Code, invalidArgument, throwIfAborted, wrapError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { StepFacts } from '../../attest/index.ts';
+import { shownUrl } from '../../http/index.ts';
 import { parseChecksum } from '../../oci/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import { verifyDetached } from '../../openpgp/index.ts';
@@ -117,7 +118,7 @@ class HttpFile implements SourceInstance {
     // Upstream's texts: the second where another step of the build had looked the URL up before.
     const text = own
       ? `digest mismatch ${actual}: ${checksum}`
-      : `digest mismatch for ${url}: ${actual} (expected: ${checksum})`;
+      : `digest mismatch for ${shownUrl(url)}: ${actual} (expected: ${checksum})`;
     throw new BuildError(Code.Unknown, text);
   }
 

@@ -1,7 +1,7 @@
 /** Downloads that stay from build to build, with what the server said of them. */
 import { isNotFound, logger, timeToMs } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
-import { parseHttpDate } from '../../http/index.ts';
+import { parseHttpDate, shownUrl } from '../../http/index.ts';
 import { isDigest } from '../../oci/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import { mountLocally } from '../../storage/index.ts';
@@ -41,11 +41,6 @@ export function etagValue(header: string | undefined): string {
   return (header ?? '').replace(/^W\//, '');
 }
 
-/** The URL as it may be shown to everybody. */
-function shownUrl(url: string): string {
-  return url.replace(/^(\w+:\/\/[^/?#@:]*):[^/?#]*@/, '$1:***@');
-}
-
 export class KeptDownloads {
   readonly #accessor: CacheAccessor;
 
@@ -77,10 +72,7 @@ export class KeptDownloads {
 
   /** Writes a new one; the ref is the caller's. */
   async save(source: HttpSource, body: ArrivingBody, signal: AbortSignal): Promise<KeptDownload> {
-    const mutable = await this.#accessor.create(undefined, {
-      description: `http url ${shownUrl(source.url)}`,
-      retain: true,
-    });
+    const mutable = await this.#accessor.create(undefined, { description: `http url ${shownUrl(source.url)}` });
     const lastModified = parseHttpDate(body.lastModified);
     let digest: Digest;
     let ref: ImmutableRef;
@@ -88,7 +80,7 @@ export class KeptDownloads {
       digest = await this.#write(mutable, source, body, lastModified, signal);
       ref = await mutable.commit();
     } catch (error) {
-      await discard(mutable);
+      await mutable.release();
       throw error;
     }
     try {
@@ -96,8 +88,9 @@ export class KeptDownloads {
       if (body.etag !== '' && body.etag.length <= MAX_ETAG) await metadata.set(ETAG, body.etag);
       await metadata.set(FILENAME, body.filename);
       if (lastModified !== undefined) await metadata.set(LAST_MODIFIED, body.lastModified);
-      // Last, for it is found by this.
       await metadata.set(CHECKSUM, digest, keepingKey(source));
+      // Last: of what is half written, or half described, nothing stays.
+      await metadata.setRetain(true);
       return { ref, digest, filename: body.filename, lastModified };
     } catch (error) {
       await ref.release();
@@ -127,16 +120,5 @@ export class KeptDownloads {
     } finally {
       await mounted.release();
     }
-  }
-}
-
-/** Half a download is of no use to anybody. */
-async function discard(mutable: MutableRef): Promise<void> {
-  try {
-    await mutable.metadata.setRetain(false);
-  } catch (error) {
-    logger.error('failed to discard http download', { id: mutable.id, error });
-  } finally {
-    await mutable.release();
   }
 }
