@@ -30,6 +30,7 @@ import { openStorage } from '../storage/index.ts';
 import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
 import { createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
+import { MemoryTrimmer } from './memory-trimmer.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
 import { DiskReserve, explainFullDisk } from './disk-reserve.ts';
 import { loadProvenanceEnv } from './provenance-env.ts';
@@ -213,6 +214,8 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   const collector = new Collector(storage, worker.gcPolicy, reserve);
   stack.defer(() => collector.close());
   collector.request();
+  const trimmer = new MemoryTrimmer();
+  stack.defer(() => trimmer.close());
 
   const server = createServer();
   addServices(server, {
@@ -224,7 +227,10 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     accessor,
     worker,
     withRoom: (work) => reserve.during(work),
-    onBuildEnd: () => collector.request(),
+    onBuildEnd: () => {
+      collector.request();
+      trimmer.request();
+    },
     releaseUnreferenced: (signal) => cache.releaseUnreferenced(signal),
   });
 

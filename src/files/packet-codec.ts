@@ -19,13 +19,15 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
+const SMALL = 64 * 1024;
+
 /** Grows as needed; `take` gives what was written and begins anew. */
 export class PacketWriter {
   #buffer: Buffer;
   #at = 0;
   #ends: number[] = [];
 
-  constructor(size = 64 * 1024) {
+  constructor(size = SMALL) {
     this.#buffer = Buffer.allocUnsafeSlow(size);
   }
 
@@ -175,7 +177,8 @@ export class PacketWriter {
 
   take(): PacketBlock {
     const block = { bytes: this.#buffer.subarray(0, this.#at), ends: Uint32Array.from(this.#ends) };
-    this.#buffer = Buffer.allocUnsafeSlow(64 * 1024);
+    // The next block is likely to be of the same size.
+    this.#buffer = Buffer.allocUnsafeSlow(this.#at > SMALL ? this.#buffer.length : SMALL);
     this.#at = 0;
     this.#ends = [];
     return block;

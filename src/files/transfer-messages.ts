@@ -1,7 +1,7 @@
 /** What the main thread and a transfer's worker thread say to each other. */
 import type { PacketBlock } from './packet-codec.ts';
 
-/** Blocks that may be on their way to the worker, and from it to the connection. */
+/** Blocks that may be on their way from the worker to the connection. */
 export const CREDIT = 3;
 
 /** What the worker says beside its result. */

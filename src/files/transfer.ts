@@ -1,30 +1,15 @@
 /** The main thread's part of a transfer: packets between the connection and the worker thread, in blocks and with credit. */
 import { abortable, sleep, startHere, ThreadPool, toBuildError, workerEntry } from '../base/index.ts';
 import type { CallOptions, Job } from '../base/index.ts';
-import { joinPackets, packetsOf, PacketType } from './packet-codec.ts';
-import type { PacketBlock } from './packet-codec.ts';
-import { CREDIT } from './transfer-messages.ts';
+import { InboundBlocks } from './inbound-blocks.ts';
+import { packetsOf, PacketType } from './packet-codec.ts';
 import type { FromWorker, ToWorker } from './transfer-messages.ts';
 import type { PacketChannel } from './types.ts';
 
 /** Both ends of a transfer may run in this process and wait for each other: none may queue for a thread. */
 const pool = new ThreadPool(workerEntry(import.meta.url, 'transfer.worker'), { max: 2, perThread: 1 << 20 });
 
-const MAX_BLOCK = 1 << 20;
 const READ_OUT_MS = 1000;
-
-/** Splits what arrived into blocks that are worth a message and do not hold a thread for long. */
-function* blocksOf(packets: readonly Uint8Array[]): Generator<PacketBlock> {
-  let first = 0;
-  let size = 0;
-  for (let i = 0; i < packets.length; i++) {
-    size += (packets[i] as Uint8Array).length;
-    if (size < MAX_BLOCK && i + 1 < packets.length) continue;
-    yield joinPackets(packets.slice(first, i + 1));
-    first = i + 1;
-    size = 0;
-  }
-}
 
 /** Runs `job` (in a worker thread, or in this one when `here` is the job itself) with `channel` as its connection. Nothing of it goes on once this has settled. */
 export async function runTransfer<T>(
@@ -50,8 +35,10 @@ export async function runTransfer<T>(
     await Promise.race([reading, sleep(READ_OUT_MS, abort.signal).catch(() => {})]);
     fail(error);
   };
-  let taken: (() => void) | undefined;
-  let outstanding = 0;
+  const isOver = (): boolean => finished || abort.signal.aborted;
+  const inbound = new InboundBlocks((block, transfer) =>
+    running.post({ kind: 'packets', block } satisfies ToWorker, transfer),
+  );
   let writes: Promise<void> = Promise.resolve();
   let reading: Promise<void> = Promise.resolve();
   const start = (call: CallOptions) =>
@@ -60,10 +47,8 @@ export async function runTransfer<T>(
     signal: abort.signal,
     onMessage: (message: FromWorker) => {
       if (message.kind === 'event') options.onEvent(message.event);
-      else if (message.kind === 'taken') {
-        outstanding--;
-        taken?.();
-      } else {
+      else if (message.kind === 'taken') inbound.taken();
+      else {
         writes = writes
           .then(() => channel.writeBatch(packetsOf(message.block)))
           .then(() => running.post({ kind: 'written' } satisfies ToWorker), afterReading);
@@ -72,34 +57,30 @@ export async function runTransfer<T>(
   });
   const onWake = (): void => {
     running.post({ kind: 'wake' } satisfies ToWorker);
-    taken?.();
+    inbound.wake();
   };
   abort.signal.addEventListener('abort', onWake, { once: true });
   /** A sender reads nothing behind the receiver's FIN: how the connection ends is its caller's to read. */
   const isLast = (batch: readonly Uint8Array[]): boolean =>
     job === 'send' && batch.some((p) => p[0] === 8 && p[1] === PacketType.Fin);
   const read = async (): Promise<void> => {
-    while (!finished && !abort.signal.aborted) {
+    while (!isOver()) {
       const batch = await channel.readBatch();
       if (batch === undefined) {
+        inbound.end();
         running.post({ kind: 'end' } satisfies ToWorker);
         return;
       }
-      for (const block of blocksOf(batch)) {
-        while (outstanding >= CREDIT && !finished && !abort.signal.aborted) {
-          await new Promise<void>((resolve) => (taken = resolve));
-        }
-        outstanding++;
-        running.post({ kind: 'packets', block } satisfies ToWorker, [block.bytes.buffer as ArrayBuffer]);
+      await inbound.put(batch, isOver);
+      if (isLast(batch)) {
+        inbound.end();
+        return;
       }
-      if (isLast(batch)) return;
     }
   };
   // Reading may hang until the connection ends, so it is not waited for: what it throws when all is over means nothing.
   reading = read().catch(async (error: unknown) => {
-    while (outstanding > 0 && !finished && !abort.signal.aborted) {
-      await new Promise<void>((resolve) => (taken = resolve));
-    }
+    await inbound.workedOff(isOver);
     fail(error);
   });
   try {
@@ -110,13 +91,13 @@ export async function runTransfer<T>(
   } catch (error) {
     const result = options.signal?.aborted ? error : (failure ?? error);
     finished = true;
-    (taken as (() => void) | undefined)?.();
+    inbound.wake();
     // The peer shall hear why, if it listens.
     await abortable(writes, abort.signal).catch(() => {});
     throw result;
   } finally {
     finished = true;
-    (taken as (() => void) | undefined)?.();
+    inbound.close();
     options.signal?.removeEventListener('abort', onAbort);
     abort.signal.removeEventListener('abort', onWake);
     // Ends what still waits.

@@ -1,10 +1,12 @@
-/** Makes a received entry on disk: beside its place and renamed, so that nothing that exists is written into. */
+/** Makes a received entry on disk: what takes the place of another is made beside it and renamed, so that nothing that exists is written into. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   ftruncateSync,
   lchownSync,
   linkSync,
@@ -19,6 +21,7 @@ import {
 import { contentHashHeader, fromByteString, fsPath } from '../archive/index.ts';
 import type { ByteString } from '../archive/index.ts';
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
+import { setOpenFileTimes } from '../host/index.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import { ConfinedRoot } from './confined-root.ts';
 import { isDir, isSymlink, unixMode } from './go-mode.ts';
@@ -38,7 +41,9 @@ export interface PendingFile {
   readonly kind: 'add' | 'modify';
   readonly stat: Stat;
   /** Where the data goes until it is whole; undefined before the first byte. */
-  open: { readonly fd: number; readonly temporary: ByteString } | undefined;
+  open: { readonly fd: number; readonly at: ByteString } | undefined;
+  /** Its end has been written: there is no hole. */
+  isLong: boolean;
   readonly hash: Hash | undefined;
   received: bigint;
   /** Names that become links to it once it is there. */
@@ -129,7 +134,7 @@ export class TreeWriter {
     }
     if ((stat.mode & GoMode.Type) === 0) {
       const hash = this.#hashes ? createHash('sha256').update(contentHashHeader(toText(stat))) : undefined;
-      const file: PendingFile = { kind, stat, open: undefined, hash, received: 0n, links: [] };
+      const file: PendingFile = { kind, stat, open: undefined, hash, isLong: false, received: 0n, links: [] };
       this.#pending.set(stat.path, file);
       return file;
     }
@@ -174,23 +179,29 @@ export class TreeWriter {
     try {
       const { fd } = this.#open(file);
       // Holes stay holes: nobody's empty gigabytes fill the disk.
-      if (!isZero(data)) writeAll(fd, data, start);
+      const isHole = isZero(data);
+      if (!isHole) writeAll(fd, data, start);
+      file.isLong = !isHole;
     } catch (error) {
       throw pathError(error, 'failed to write', fromByteString(file.stat.path));
     }
     file.hash?.update(data);
   }
 
-  #open(file: PendingFile): { readonly fd: number; readonly temporary: ByteString } {
+  /**
+   * A new file is written where it will be, as nothing is there that others could see. It gets its time last, so that half of
+   * one is never taken for the file that was listed.
+   */
+  #open(file: PendingFile): { readonly fd: number; readonly at: ByteString } {
     if (file.open !== undefined) return file.open;
     if (this.#openFiles >= MAX_OPEN_FILES) {
       throw new BuildError(Code.ResourceExhausted, `more than ${MAX_OPEN_FILES} files are sent at once`);
     }
-    const temporary = temporaryName(file.stat.path);
+    const at = file.kind === 'add' ? file.stat.path : temporaryName(file.stat.path);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    const fd = openSync(this.#root.entry(temporary), flags, 0o600);
+    const fd = openSync(this.#root.entry(at), flags, 0o600);
     this.#openFiles++;
-    return (file.open = { fd, temporary });
+    return (file.open = { fd, at });
   }
 
   #close(file: PendingFile): void {
@@ -206,11 +217,15 @@ export class TreeWriter {
     const { path } = file.stat;
     this.#root.trim();
     try {
-      const { fd, temporary } = this.#open(file);
-      ftruncateSync(fd, Number(file.stat.size));
+      const { fd, at } = this.#open(file);
+      const { stat } = file;
+      if (!file.isLong) ftruncateSync(fd, Number(stat.size));
+      fchownSync(fd, stat.uid, stat.gid);
+      fchmodSync(fd, unixMode(stat.mode));
+      if (stat.xattrs.size > 0) writeXattrs(this.#root.entryBytes(at), stat.xattrs);
+      setOpenFileTimes(fd, stat.modTime, stat.modTime);
       this.#close(file);
-      this.#setAttributes(temporary, file.stat);
-      renameSync(this.#root.entry(temporary), this.#root.entry(path));
+      if (at !== path) renameSync(this.#root.entry(at), this.#root.entry(path));
     } catch (error) {
       throw pathError(error, 'failed to write', fromByteString(path));
     }
@@ -263,10 +278,10 @@ export class TreeWriter {
   close(): void {
     for (const file of this.#pending.values()) {
       if (file.open === undefined) continue;
-      const { temporary } = file.open;
+      const { at } = file.open;
       this.#close(file);
       try {
-        unlinkSync(this.#root.entry(temporary));
+        unlinkSync(this.#root.entry(at));
       } catch {
         // Its folder is gone, or the disk is: the next transfer into this tree removes what is left.
       }

@@ -50,7 +50,7 @@ export class WorkerLink {
     this.#context.check();
   }
 
-  /** Works on the next block; its credit goes back to the connection even though the job may end in it. */
+  /** Works on the next block, whose memory is free for others afterwards; its credit goes back to the connection even though the job may end in it. */
   take(handle: (packet: Packet, size: number) => void): void {
     const block = this.#arrived.shift();
     if (block === undefined) return;

@@ -4,6 +4,7 @@ import { cString, fail, libcFunction } from './libc.ts';
 import type { HostPath } from './libc.ts';
 
 const sysUtimensat = libcFunction('int utimensat(int dir, void *path, void *times, int flags)');
+const sysFutimens = libcFunction('int futimens(int fd, void *times)');
 const sysMknod = libcFunction('int mknod(void *path, unsigned int mode, uint64_t dev)');
 
 const AT_FDCWD = -100;
@@ -27,6 +28,14 @@ export function setTimes(path: HostPath, atimeNs: bigint | undefined, mtimeNs: b
   writeTime(times, 0, atimeNs);
   writeTime(times, 16, mtimeNs);
   if (sysUtimensat(AT_FDCWD, cString(path), times, AT_SYMLINK_NOFOLLOW) !== 0) fail('utimensat', path);
+}
+
+/** Of an open file, to the nanosecond. */
+export function setOpenFileTimes(fd: number, atimeNs: bigint, mtimeNs: bigint): void {
+  const times = Buffer.alloc(32);
+  writeTime(times, 0, atimeNs);
+  writeTime(times, 16, mtimeNs);
+  if (sysFutimens(fd, times) !== 0) fail('futimens');
 }
 
 /** `mode` has the type and the permissions, which the process' umask does not cut. */

@@ -11,6 +11,8 @@ export interface NotedChange {
   readonly path: string;
   readonly kind: 'delete' | 'dir' | 'symlink' | 'file';
   readonly digest?: string;
+  /** Of a folder: it was made, so all that is in it will be told. */
+  readonly isNew?: true;
   /** Of a symlink its target, of a file the path that it is another name of. */
   readonly link?: string;
 }
@@ -24,6 +26,7 @@ export function noteChange(change: TreeChange): NotedChange {
     kind,
     ...(digest === undefined ? {} : { digest }),
     ...(kind === 'dir' || stat.linkname === '' ? {} : { link: stat.linkname }),
+    ...(kind === 'dir' && change.kind === 'add' ? { isNew: true } : {}),
   };
 }
 
@@ -51,6 +54,7 @@ export class ChangeFollower {
       const folder = old?.kind === 'dir' ? old : newFolder();
       folder.header = change.digest;
       folder.digest = undefined;
+      if (change.isNew === true && old === undefined) folder.listed = true;
       this.#set(path, folder);
       return;
     }

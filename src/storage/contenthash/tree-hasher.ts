@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError, Code, KeyedMutex, notFound, ThreadPool, workerEntry } from '../../base/index.ts';
 import type { TreeChange } from '../../files/types.ts';
@@ -22,8 +23,8 @@ export class FileTreeHasher implements TreeHasher {
   readonly #contexts: number;
   readonly #pool = new ThreadPool(workerEntry(import.meta.url, 'content-hash.worker'));
   readonly #locks = new KeyedMutex<string>();
-  /** Trees between beginChanges and commitChanges. */
-  readonly #changing = new Set<string>();
+  /** Journals of trees between beginChanges and commitChanges. */
+  readonly #changing = new Map<string, FileHandle>();
 
   constructor(options: TreeHasherOptions) {
     this.#options = options;
@@ -118,15 +119,17 @@ export class FileTreeHasher implements TreeHasher {
     await this.#locks.run(id, async () => {
       const { tree, journal } = this.#files(id);
       // One that is there already was left by changes that never ended.
-      const isNew = await createFile(journal);
-      if (!isNew) {
+      let file = await createFile(journal);
+      if (file === undefined) {
+        await this.#endChanges(id);
         await rm(tree, { force: true });
         await sync(this.#options.directory);
         await rm(journal, { force: true });
-        await createFile(journal);
+        file = await open(journal, 'wx', 0o600);
       }
+      this.#changing.set(id, file);
+      await file.sync();
       await sync(this.#options.directory);
-      this.#changing.add(id);
     });
   }
 
@@ -134,13 +137,9 @@ export class FileTreeHasher implements TreeHasher {
     if (changes.length === 0) return;
     const lines = changes.map((change) => `${JSON.stringify(noteChange(change))}\n`).join('');
     await this.#locks.run(id, async () => {
-      if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
-      const file = await open(this.#files(id).journal, 'a');
-      try {
-        await file.appendFile(lines);
-      } finally {
-        await file.close();
-      }
+      const file = this.#changing.get(id);
+      if (file === undefined) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
+      await file.appendFile(lines);
     });
   }
 
@@ -149,7 +148,7 @@ export class FileTreeHasher implements TreeHasher {
       if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
       const job: CommitJob = { files: this.#files(id), contexts: this.#contexts };
       await this.#pool.call<void>('commit', job);
-      this.#changing.delete(id);
+      await this.#endChanges(id);
     });
   }
 
@@ -159,11 +158,18 @@ export class FileTreeHasher implements TreeHasher {
       await rm(tree, { force: true });
       await sync(this.#options.directory);
       await rm(journal, { force: true });
-      this.#changing.delete(id);
+      await this.#endChanges(id);
     });
   }
 
+  async #endChanges(id: string): Promise<void> {
+    const file = this.#changing.get(id);
+    this.#changing.delete(id);
+    await file?.close();
+  }
+
   async close(): Promise<void> {
+    for (const id of this.#changing.keys()) await this.#endChanges(id);
     await this.#pool.close();
   }
 
@@ -176,15 +182,12 @@ export class FileTreeHasher implements TreeHasher {
   }
 }
 
-/** false when it is there already. */
-async function createFile(path: string): Promise<boolean> {
+/** undefined when it is there already. */
+async function createFile(path: string): Promise<FileHandle | undefined> {
   try {
-    const file = await open(path, 'wx', 0o600);
-    await file.sync();
-    await file.close();
-    return true;
+    return await open(path, 'wx', 0o600);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
     throw error;
   }
 }
