@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
 import { mount, mountPoints, unmount } from '../host/index.ts';
+import { callProcess } from './call-process.ts';
 import { cgroupsPath, hasGroup, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
 import { checkEnd } from './exit.ts';
 import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
@@ -10,7 +11,6 @@ import type { RuntimeMount } from './exec-mounts.ts';
 import { missingMountPoints, removeMountStubs } from './mount-stubs.ts';
 import { makeHosts, resolvConfFor } from './network-files.ts';
 import type { DnsConfig } from './network-files.ts';
-import { forward, stdioOf, wire } from './process-io.ts';
 import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
 import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
@@ -122,7 +122,6 @@ async function prepare(
 ): Promise<void> {
   const { bundle, rootfs } = container;
   if (meta.args.length === 0) throw invalidArgument('arguments are required');
-  if (meta.tty) throw new BuildError(Code.Unimplemented, 'terminals are not supported');
   const destinations = mounts.map(destinationOf);
   const hosts = makeHosts(meta);
   makeBundle(bundle);
@@ -149,7 +148,7 @@ async function prepare(
     rootPath: rootfs,
     readonlyRootfs: meta.readonlyRootfs || root.readonly,
     hostname: meta.hostname,
-    terminal: false,
+    terminal: meta.tty,
     mounts: [
       { type: 'bind', source: resolvConfPath, destination: '/etc/resolv.conf', options: FILE_OPTIONS },
       { type: 'bind', source: hostsPath, destination: '/etc/hosts', options: FILE_OPTIONS },
@@ -199,38 +198,33 @@ async function runPrepared(
   const { signal } = options;
   const { id, bundle } = container;
   const log = join(bundle, 'log.json');
+  const pidFile = join(bundle, 'pid');
   throwIfAborted(signal);
-  const args = ['run', '--bundle', bundle, '--keep', '--pid-file', join(bundle, 'pid'), id];
-  const child = await place.runtime.start(log, args, stdioOf(io));
+  const args = ['run', '--bundle', bundle, '--keep', '--pid-file', pidFile, id];
   let ended = false;
-  stack.defer(() => removeContainer(place, container, () => ended, isGroupNeeded));
-  options.onStarted?.();
-  const wired = wire(child, io, signal);
-  let killing: Promise<void> | undefined;
-  const kill = (): void => {
-    killing ??= place.runtime.killContainer(id, child);
-    killing.catch(() => {});
-  };
-  signal.addEventListener('abort', kill, { once: true });
-  if (signal.aborted) kill();
-  // Nobody reads what it writes: as good as a broken pipe.
-  wired.output.catch(kill);
-  const signals = forward(io.signals, child.exited, async (name) => void (await place.runtime.call('kill', id, name)));
-  signals.catch((error: unknown) => logger.warn('signal could not be forwarded', { id, error }));
-  try {
-    const exit = await child.exited;
-    await killing;
-    // Killed, or gone wrong: the runtime itself clears up.
-    ended = exit.code !== null && !signal.aborted;
-    await endExecs(container);
-    await wired.output;
-    const outOfMemory = exit.code !== 0 && wasOutOfMemory(container.cgroup);
-    const failure = exit.code === 0 ? undefined : await runtimeError(log);
-    checkEnd({ exit, runtimeError: failure, outOfMemory, validExitCodes: meta.validExitCodes, signal });
-  } finally {
-    wired.stopInput();
-    signal.removeEventListener('abort', kill);
-  }
+  const exit = await callProcess(
+    {
+      id,
+      tty: meta.tty,
+      pidFile,
+      async start(stdio) {
+        const child = await place.runtime.start(log, args, stdio);
+        stack.defer(() => removeContainer(place, container, () => ended, isGroupNeeded));
+        return child;
+      },
+      kill: (child) => place.runtime.killContainer(id, child),
+      async onExit(how) {
+        // Killed, or gone wrong: the runtime itself clears up.
+        ended = how.code !== null && !signal.aborted;
+        await endExecs(container);
+      },
+    },
+    io,
+    { ...options, dropOutput: signal },
+  );
+  const outOfMemory = exit.code !== 0 && wasOutOfMemory(container.cgroup);
+  const failure = exit.code === 0 ? undefined : await runtimeError(log);
+  checkEnd({ exit, runtimeError: failure, outOfMemory, validExitCodes: meta.validExitCodes, signal });
 }
 
 /** `isGroupNeeded` tells whether another container is, or will be, below that group. */

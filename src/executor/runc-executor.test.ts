@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   rmdirSync,
   rmSync,
@@ -326,6 +327,62 @@ describe('runc executor', { skip, concurrency: 4 }, () => {
     while (out.text === '') await sleep(20);
     signals.write('SIGTERM');
     await assert.rejects(running, /exit code: 9/);
+  });
+
+  test('a terminal: typed into, resized, hung up, for the first process and a further one', async () => {
+    /** Types a line whenever the prompt stands. */
+    const session = async (start: (io: ProcessIo, signal: AbortSignal) => Promise<void>): Promise<string> => {
+      const out = new Output();
+      const stdin = new PassThrough();
+      const resizes = new PassThrough({ objectMode: true });
+      const abort = new AbortController();
+      const ended = start({ stdin, stdout: out, stderr: out, resizes }, abort.signal);
+      ended.catch(() => {});
+      const prompts = async (count: number): Promise<void> => {
+        while (out.text.split('% ').length - 1 < count) await sleep(20);
+      };
+      await prompts(1);
+      resizes.write({ rows: 40, cols: 80 });
+      // The size is on its way through the runtime.
+      for (let asked = 1; !out.text.includes('40 80') && asked < 100; asked++) {
+        stdin.write('busybox stty size\n');
+        await prompts(asked + 1);
+      }
+      stdin.write('busybox tty; exit 7\n');
+      await assert.rejects(ended, /exit code: 7/);
+      return out.text;
+    };
+    const meta = { ...META, tty: true, args: ['/bin/busybox', 'sh'], env: ['PATH=/bin', 'PS1=% '] };
+    const first = await session((io, signal) => run(meta, { io, signal }).then(() => {}));
+    assert.match(first, /40 80\r\n/);
+    assert.match(first, /\/dev\/(pts\/0|console)\r\n/);
+    const abort = new AbortController();
+    const holder = run({ args: sh('busybox sleep 996') }, { id: 'terminal', signal: abort.signal });
+    holder.catch(() => {});
+    const second = await session((io, signal) => executor.exec('terminal', meta, io, { signal }));
+    assert.match(second, /40 80\r\n/);
+    const killed = new AbortController();
+    const out = new Output();
+    const hanging = executor.exec(
+      'terminal',
+      meta,
+      { stdout: out, stdin: new PassThrough() },
+      { signal: killed.signal },
+    );
+    hanging.catch(() => {});
+    while (!out.text.includes('% ')) await sleep(20);
+    killed.abort(canceled());
+    await assert.rejects(hanging, /context canceled/);
+    abort.abort(canceled());
+    await assert.rejects(holder, /context canceled/);
+    const terminals = readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/dev/pt');
+      } catch {
+        return false;
+      }
+    });
+    assert.deepEqual(terminals, []);
   });
 
   test('links in place of /dev, and users that are not there, are refused before anything runs', async () => {

@@ -41,6 +41,7 @@ export interface ProcessMeta {
   readonly validExitCodes: readonly number[];
   readonly removeMountStubsRecursive: boolean;
   readonly resources?: LinuxResources;
+  /** stdin and stdout are a terminal; what would go to stderr comes out of stdout. */
   readonly tty: boolean;
 }
 
@@ -48,8 +49,9 @@ export interface ProcessIo {
   readonly stdin?: Readable;
   readonly stdout?: Writable;
   readonly stderr?: Writable;
-  /** Signals to forward (names as `SIGTERM`) and terminal sizes. */
-  readonly signals?: AsyncIterable<string>;
+  /** Signals to forward, by name as `SIGTERM` or by number. */
+  readonly signals?: AsyncIterable<NodeJS.Signals | number>;
+  /** Sizes of the terminal, where there is one. */
   readonly resizes?: AsyncIterable<{ rows: number; cols: number }>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The kernel boundary: paths held in a root, mounts, attributes, devices, locks, child processes. All calls but spawn and sync are
+ * The kernel boundary: paths held in a root, mounts, attributes, devices, terminals, locks, child processes. All calls but spawn and sync are
  * synchronous and may be used in worker threads. Deliberately absent: anything that knows what the files are for.
  */
 export { openInRoot, resolveInRoot } from './in-root.ts';
@@ -12,6 +12,8 @@ export { trimMemory } from './memory.ts';
 export { deviceNumbers, mknod, setOpenFileTimes, setTimes } from './nodes.ts';
 export { copyFileRange, reflink } from './copy-bytes.ts';
 export { lockFile } from './lock-file.ts';
+export { openPseudoTerminal } from './pty.ts';
+export type { PseudoTerminal, TerminalSize } from './pty.ts';
 export { notifySystemd } from './notify-systemd.ts';
 export { spawnProcess } from './spawn-process.ts';
 export { runProgram } from './run-program.ts';
