@@ -41,22 +41,39 @@ export function jsonDetail(name: string, value: unknown): ErrorDetail {
 export interface BuildErrorOptions {
   readonly cause?: unknown;
   readonly details?: readonly ErrorDetail[];
+  readonly attachment?: unknown;
 }
 
 export class BuildError extends Error {
   readonly code: Code;
   readonly details: readonly ErrorDetail[];
+  /** What only this process can use of the error: it survives every wrapping and never travels. */
+  readonly attachment: unknown;
 
   constructor(code: Code, message: string, options: BuildErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'BuildError';
     this.code = code;
     this.details = options.details ?? [];
+    this.attachment = options.attachment;
   }
 
   /** The same error with one more detail; the message does not change. */
   withDetail(detail: ErrorDetail): BuildError {
-    return new BuildError(this.code, this.message, { cause: this.cause ?? this, details: [...this.details, detail] });
+    return this.#with([...this.details, detail], this.attachment);
+  }
+
+  /** As {@link withDetail}, in place of those of the same type. */
+  replaceDetail(detail: ErrorDetail): BuildError {
+    return this.#with([...this.details.filter((d) => d.typeUrl !== detail.typeUrl), detail], this.attachment);
+  }
+
+  withAttachment(attachment: unknown): BuildError {
+    return this.#with(this.details, attachment);
+  }
+
+  #with(details: readonly ErrorDetail[], attachment: unknown): BuildError {
+    return new BuildError(this.code, this.message, { cause: this.cause ?? this, details, attachment });
   }
 
   /** The value of the first detail of that name (see {@link jsonDetail}), or undefined. */
@@ -111,7 +128,11 @@ export function toBuildError(thrown: unknown): BuildError {
 /** Puts `context` before the message, as `context: message`, and keeps code, details and cause. */
 export function wrapError(thrown: unknown, context: string): BuildError {
   const inner = toBuildError(thrown);
-  return new BuildError(inner.code, `${context}: ${inner.message}`, { cause: inner, details: inner.details });
+  return new BuildError(inner.code, `${context}: ${inner.message}`, {
+    cause: inner,
+    details: inner.details,
+    attachment: inner.attachment,
+  });
 }
 
 export function canceled(message = 'context canceled'): BuildError {

@@ -11,6 +11,7 @@ import {
   wrapError,
 } from '../base/index.ts';
 import { NotAnImage } from '../frontends/index.ts';
+import type { Executor } from '../executor/types.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type {
   Frontend,
@@ -32,6 +33,7 @@ import { chooseBuiltin } from './builtin-frontend.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { metaOptionsFromWire, platformToWire, sourceMetaToWire } from './gateway-wire.ts';
+import { guardExecutor } from './guarded-executor.ts';
 import { LazyRef } from './lazy-ref.ts';
 import { loadDefinition } from './load.ts';
 import { SourcePolicy } from './policy/index.ts';
@@ -79,6 +81,8 @@ export class Bridge {
   /** What is done here is done for that request. */
   readonly scope: RequestScope;
   readonly policy: SourcePolicy;
+  /** Starts only what this build may start. */
+  readonly executor: Executor;
   readonly #options: BridgeOptions;
   /** Imported caches by id: each is read once a build. */
   readonly #caches: Map<string, CacheManager>;
@@ -95,6 +99,7 @@ export class Bridge {
       normalize: (source) => normalizedIdentifier(env.sources, source),
       ...(options.policy.sessionId === '' ? {} : { verdicts: this.#verdictsOf(options.policy.sessionId) }),
     });
+    this.executor = guardExecutor(env.executor, options.entitlements);
     this.#options = options;
     this.#caches = outer === undefined ? new Map() : outer.#caches;
     this.#unregister = outer === undefined ? [] : outer.#unregister;

@@ -29,6 +29,18 @@ export function grantEntitlements(
   return granted;
 }
 
-export function requireEntitlement(granted: ReadonlySet<Entitlement>, entitlement: Entitlement): void {
+function requireEntitlement(granted: ReadonlySet<Entitlement>, entitlement: Entitlement): void {
   if (!granted.has(entitlement)) throw new BuildError(Code.PermissionDenied, `${entitlement} is not allowed`);
+}
+
+/**
+ * The one answer to whether a build may start such a process: asked when a definition is loaded, and by every start of a
+ * process that is no step. Throws PermissionDenied.
+ */
+export function authorizeProcess(
+  granted: ReadonlySet<Entitlement>,
+  wanted: { readonly network: string; readonly security: string },
+): void {
+  if (wanted.network === 'host') requireEntitlement(granted, 'network.host');
+  if (wanted.security === 'insecure') requireEntitlement(granted, 'security.insecure');
 }

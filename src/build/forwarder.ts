@@ -68,6 +68,18 @@ export function gatewayHandlers(
       await (await find(call)).warn(request);
       return {};
     },
+    readFileContainer: async (request, call) => (await find(call)).readFileContainer(request),
+    readDirContainer: async (request, call) => (await find(call)).readDirContainer(request),
+    statFileContainer: async (request, call) => (await find(call)).statFileContainer(request),
+    execProcess: async (input, out, call) => (await find(call)).execProcess(input, out, call.signal),
+    async newContainer(request, call) {
+      await (await find(call)).newContainer(request);
+      return {};
+    },
+    async releaseContainer(request, call) {
+      await (await find(call)).releaseContainer(request);
+      return {};
+    },
     async return(request, call) {
       await (await find(call)).return(request);
       return {};

@@ -2,26 +2,20 @@
  * LLBBridge for one build whose frontend runs outside the daemon (in the client, or in a container): ids stand for refs,
  * Return ends it. Every ref that it made is released when the build is discarded.
  */
-import {
-  BuildError,
-  Code,
-  Deferred,
-  invalidArgument,
-  jsonDetail,
-  notFound,
-  randomId,
-  toBuildError,
-} from '../base/index.ts';
+import { BuildError, Code, Deferred, invalidArgument, notFound, randomId, toBuildError } from '../base/index.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from '../llb/index.ts';
 import type { BuildResult, ResultAttestation } from '../llb/index.ts';
 import type {
   EvaluateRequest,
+  ExecMessage,
   InputsResponse,
+  NewContainerRequest,
   PongResponse,
   ReadDirRequest,
   ReadDirResponse,
   ReadFileRequest,
   ReadFileResponse,
+  ReleaseContainerRequest,
   ResolveImageConfigRequest,
   ResolveImageConfigResponse,
   ResolveSourceMetaRequest,
@@ -34,12 +28,17 @@ import type {
   StatFileResponse,
   WarnRequest,
 } from '../proto/gateway.pb.ts';
-import type { Definition } from '../proto/ops.pb.ts';
+import type { Definition, Mount } from '../proto/ops.pb.ts';
+import { refOf } from '../ops/index.ts';
 import { decodeStatus } from '../rpc/index.ts';
+import type { MessageReader, MessageWriter } from '../rpc/index.ts';
+import type { Result } from '../solver/index.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 import { mountRef } from './mount-ref.ts';
 import type { LocalMount } from '../storage/index.ts';
 import { releaseAll } from './bridge.ts';
+import { Containers } from './containers/index.ts';
+import { withSolveDetail } from './failed-step.ts';
 import type { Bridge } from './bridge.ts';
 import {
   attestationFromWire,
@@ -60,13 +59,18 @@ export class GatewaySession {
   readonly #refs = new Map<string, LazyRef>();
   readonly #mounts = new Map<string, Promise<LocalMount>>();
   readonly #done = new Deferred<BuildResult<LazyRef | undefined>>();
-  readonly #errorRefs = new Map<string, ImmutableRef>();
+  /** What failed steps left, by the ids in errdefs.Solve. */
+  readonly #remains = new Map<string, Result>();
+  readonly #containers: Containers;
   #returned = false;
   #discarded = false;
+  #discarding: Promise<void> | undefined;
 
   constructor(bridge: Bridge, inputs: ReadonlyMap<string, Definition>) {
     this.bridge = bridge;
     this.#inputs = inputs;
+    const { env, executor, sessionId } = bridge;
+    this.#containers = new Containers({ accessor: env.accessor, sessions: env.sessions, executor, sessionId });
   }
 
   /** What the frontend returned; its refs are the caller's. Rejects with the frontend's error. */
@@ -218,13 +222,58 @@ export class GatewaySession {
     return this.#wrapErrors(() => this.#findRef(id).immutable(this.bridge.signal));
   }
 
-  /** A ref that a failed step left (its id stands in the Solve detail of the error); it stays this session's. */
-  findErrorRef(id: string): ImmutableRef | undefined {
-    return this.#errorRefs.get(id);
+  async newContainer(request: NewContainerRequest): Promise<void> {
+    const inputs: (ImmutableRef | undefined)[] = [];
+    const mounts: Mount[] = [];
+    for (const mount of request.Mounts) {
+      if (mount.resultID === '') {
+        mounts.push({ ...mount, input: -1n });
+        continue;
+      }
+      mounts.push({ ...mount, input: BigInt(inputs.length) });
+      inputs.push(await this.#mountable(mount.resultID, mount.dest));
+    }
+    await this.#containers.create({
+      id: request.ContainerID,
+      mounts,
+      inputs,
+      network: request.Network,
+      hostname: request.hostname,
+      extraHosts: request.extraHosts,
+      platform: platformFromWire(request.platform),
+    });
+  }
+
+  async #mountable(id: string, dest: string): Promise<ImmutableRef | undefined> {
+    const left = this.#remains.get(id);
+    if (left !== undefined) return refOf(left);
+    if (!this.#refs.has(id)) throw notFound(`failed to find ref ${id} for "${dest}" mount: no such ref`);
+    return await this.immutable(id);
+  }
+
+  releaseContainer(request: ReleaseContainerRequest): Promise<void> {
+    return this.#containers.release(request.ContainerID);
+  }
+
+  execProcess(input: MessageReader<ExecMessage>, out: MessageWriter<ExecMessage>, signal: AbortSignal): Promise<void> {
+    return this.#containers.serve(input, out, signal);
+  }
+
+  readFileContainer(request: ReadFileRequest): Promise<ReadFileResponse> {
+    return this.#containers.readFile(request);
+  }
+
+  readDirContainer(request: ReadDirRequest): Promise<ReadDirResponse> {
+    return this.#containers.readDir(request);
+  }
+
+  statFileContainer(request: StatFileRequest): Promise<StatFileResponse> {
+    return this.#containers.statFile(request);
   }
 
   /** Where the ref's tree can be read; mounted once and until the build is discarded. */
   async #root(id: string): Promise<string> {
+    if (this.#discarded) throw new BuildError(Code.Canceled, 'build has ended');
     let mounting = this.#mounts.get(id);
     if (mounting === undefined) {
       mounting = (async () => mountRef(await this.immutable(id)))();
@@ -285,29 +334,36 @@ export class GatewaySession {
     });
   }
 
-  /** Adds errdefs.Solve with ids under which the failed step's inputs and mounts can be used in containers. */
+  /** Errors get errdefs.Solve with ids under which what the failed step left can be mounted in containers. */
   async #wrapErrors<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (thrown) {
-      throw this.describeFailure(toBuildError(thrown));
+      throw withSolveDetail(toBuildError(thrown), (result) => this.#keepRemains(result));
     }
   }
 
-  describeFailure(error: BuildError): BuildError {
-    if (error.findDetail('errdefs.Solve') !== undefined) return error;
-    return error.withDetail(jsonDetail('errdefs.Solve', {}));
+  #keepRemains(result: Result): string {
+    if (!this.#remains.has(result.id) && !this.#discarded) this.#remains.set(result.id, result.fork());
+    return result.id;
   }
 
-  async discard(): Promise<void> {
-    if (this.#discarded) return;
+  /** Processes and containers end first, then what they were made of goes. */
+  discard(): Promise<void> {
+    this.#discarding ??= this.#discard();
+    return this.#discarding;
+  }
+
+  async #discard(): Promise<void> {
     this.#discarded = true;
+    if (!this.#returned) this.#done.reject(new BuildError(Code.Canceled, 'context canceled'));
+    await this.#containers.close();
     const mounts = await Promise.allSettled(this.#mounts.values());
     for (const m of mounts) if (m.status === 'fulfilled') await m.value.release();
     await Promise.all([...this.#refs.values()].map((r) => r.release()));
-    await Promise.all([...this.#errorRefs.values()].map((r) => r.release()));
+    await Promise.all([...this.#remains.values()].map((r) => r.release()));
     this.#refs.clear();
-    if (!this.#returned) this.#done.reject(new BuildError(Code.Canceled, 'context canceled'));
+    this.#remains.clear();
   }
 }
 

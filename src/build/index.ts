@@ -6,6 +6,7 @@ export { Builds } from './solve.ts';
 export { GatewayForwarder } from './forwarder.ts';
 export { BRIDGE_VALUE, Bridge } from './bridge.ts';
 export type { BuildEnvironment, SourceMetaResolver, WorkerInfo } from './environment.ts';
+export { describeStep } from './failed-step.ts';
 export { parseEntitlement } from './entitlements.ts';
 export type { Entitlement } from './entitlements.ts';
 export { createResultStore } from './result-store.ts';

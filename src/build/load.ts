@@ -13,7 +13,7 @@ import { NetMode, Op, SecurityMode } from '../proto/ops.pb.ts';
 import type { Definition, OpMetadata, Platform as PbPlatform } from '../proto/ops.pb.ts';
 import type { CacheManager, Edge, Vertex, VertexOptions } from '../solver/index.ts';
 import type { Entitlement } from './entitlements.ts';
-import { requireEntitlement } from './entitlements.ts';
+import { authorizeProcess } from './entitlements.ts';
 import { mergeLinuxResources } from './linux-resources.ts';
 
 export interface LoadOptions {
@@ -104,8 +104,10 @@ function checkCaps(metadata: OpMetadata | undefined): void {
 function checkEntitlements(op: Op, granted: ReadonlySet<Entitlement>): void {
   if (op.op?.$case !== 'exec') return;
   const exec = op.op.value;
-  if (exec.network === NetMode.HOST) requireEntitlement(granted, 'network.host');
-  if (exec.security === SecurityMode.INSECURE) requireEntitlement(granted, 'security.insecure');
+  authorizeProcess(granted, {
+    network: exec.network === NetMode.HOST ? 'host' : 'default',
+    security: exec.security === SecurityMode.INSECURE ? 'insecure' : 'sandbox',
+  });
   const required = exec.cdiDevices.filter((d) => !d.optional);
   if (required.length > 0) {
     throw invalidArgument(`device ${required[0].name} is requested by the build but no devices are configured`);

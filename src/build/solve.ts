@@ -185,7 +185,7 @@ export class Builds {
       }
       return response;
     } catch (thrown) {
-      const error = this.#describe(await this.#env.explain(thrown), signal, gateway);
+      const error = describe(await this.#env.explain(thrown), signal);
       abort.abort(error);
       job.closeProgress();
       await logging;
@@ -212,11 +212,6 @@ export class Builds {
     if (exporter === undefined)
       throw new BuildError(Code.NotFound, `exporter ${JSON.stringify(type)} could not be found`);
     return exporter.resolve(attrs);
-  }
-
-  #describe(error: BuildError, signal: AbortSignal, gateway: GatewaySession | undefined): BuildError {
-    if (signal.aborted && error.isCanceled) return new BuildError(Code.Canceled, 'context canceled', { cause: error });
-    return gateway === undefined ? error : gateway.describeFailure(error);
   }
 
   async #run(
@@ -321,6 +316,11 @@ export class Builds {
       cacheImports: (request.Cache?.Imports ?? []).map((c) => ({ type: c.Type, attrs: c.Attrs })),
     });
   }
+}
+
+function describe(error: BuildError, signal: AbortSignal): BuildError {
+  if (!signal.aborted || !error.isCanceled) return error;
+  return new BuildError(Code.Canceled, 'context canceled', { cause: error });
 }
 
 async function evaluateAll(result: LazyResult, signal: AbortSignal): Promise<void> {

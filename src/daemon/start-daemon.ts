@@ -6,6 +6,7 @@ import {
   BRIDGE_VALUE,
   Builds,
   createResultStore,
+  describeStep,
   GatewayForwarder,
   openHistory,
   parseEntitlement,
@@ -167,6 +168,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   const cache = createCacheManager(CACHE_ID, openKeyStore(storage.db), createResultStore(accessor, worker.id));
   const solver = createSolver({
     cache,
+    describeError: describeStep,
     resolveOp: createOpResolver({
       accessor,
       executor,

@@ -4,6 +4,7 @@ import { cString, errnoError, fail, lastErrno, libcFunction } from './libc.ts';
 
 const SYS_OPENAT2 = 437;
 const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_BENEATH = 0x08;
 const RESOLVE_IN_ROOT = 0x10;
 const O_CLOEXEC = 0o2000000;
 const EAGAIN = 11;
@@ -48,12 +49,21 @@ export function resolveInRoot(root: string, path: string): string {
 
 /** Opens `path` below `root` in one step of the kernel, so that nobody can swap a part of it meanwhile. The caller closes. */
 export function openInRoot(root: string, path: string, flags: number, mode = 0): number {
+  return openAt(root, path, flags, mode, RESOLVE_IN_ROOT);
+}
+
+/** As {@link openInRoot}, but a link that leads out of the root, as an absolute one does, is EXDEV. */
+export function openBeneath(root: string, path: string, flags: number): number {
+  return openAt(root, path.replace(/^\/+/, ''), flags, 0, RESOLVE_BENEATH);
+}
+
+function openAt(root: string, path: string, flags: number, mode: number, resolve: number): number {
   const dir = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const how = Buffer.alloc(24);
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
     if ((flags & constants.O_CREAT) !== 0) how.writeBigUInt64LE(BigInt(mode), 8);
-    how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16);
+    how.writeBigUInt64LE(BigInt(resolve | RESOLVE_NO_MAGICLINKS), 16);
     const bytes = cString(path === '' ? '.' : path);
     // The kernel asks to try again when something was renamed while it looked.
     for (let attempt = 0; ; attempt++) {

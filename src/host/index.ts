@@ -2,7 +2,7 @@
  * The kernel boundary: paths held in a root, mounts, attributes, devices, terminals, locks, child processes. All calls but spawn and sync are
  * synchronous and may be used in worker threads. Deliberately absent: anything that knows what the files are for.
  */
-export { openInRoot, resolveInRoot } from './in-root.ts';
+export { openBeneath, openInRoot, resolveInRoot } from './in-root.ts';
 export { mount, unmount } from './mount.ts';
 export type { HostMount } from './mount.ts';
 export { mountPoints } from './mount-points.ts';

@@ -16,7 +16,8 @@ import { createDiffOp, createMergeOp, createPassthroughOp } from './merge-diff.t
 import { createSourceOp } from './source.ts';
 import type { SourceSet } from './source.ts';
 
-export { dropCacheMounts } from './exec/index.ts';
+export { defaultPath, dropCacheMounts, processMeta, secretEnvironment, StepMounts } from './exec/index.ts';
+export type { StepContext } from './exec/index.ts';
 export { RefResult, refOf } from './ref-result.ts';
 export { SourceSet } from './source.ts';
 export type { NestedBuild } from './build.ts';

@@ -9,6 +9,7 @@ import type { MergeIndex } from './edge/merge-index.ts';
 import { VertexProgress } from './progress/vertex-progress.ts';
 import { onceFor } from './once.ts';
 import type { OnceValues } from './once.ts';
+import { Remains } from './remains.ts';
 import type { RunQueue } from './run-queue.ts';
 import { SharedStep } from './shared-step.ts';
 import type {
@@ -163,6 +164,8 @@ export class ActiveVertex implements EdgeHost {
 
   #describe(thrown: unknown): BuildError {
     let error = toBuildError(thrown);
+    const { attachment } = error;
+    if (attachment instanceof Remains) this.#deferrals.add(() => attachment.release());
     const { describeError } = this.graph.options;
     if (describeError !== undefined) error = describeError(error, this.vertex);
     return error.withDetail(jsonDetail('errdefs.Vertex', { digest: this.vertex.digest }));
@@ -227,7 +230,8 @@ export class ActiveVertex implements EdgeHost {
         await dep.preprocess?.(held, this.context(s, from.progress));
         return await dep.computeDigest?.(held, this.context(s));
       } catch (error) {
-        const described = this.#describe(error);
+        const remains = new Remains({ inputs: [held.fork()], made: [], subject: { kind: 'cache', index } });
+        const described = this.#describe(toBuildError(error).withAttachment(remains));
         this.progress.start(false)({ cached: false, error: described.message });
         throw described;
       } finally {

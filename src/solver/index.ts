@@ -5,6 +5,7 @@
  */
 export { createSolver } from './solver.ts';
 export { verticesOf } from './graph.ts';
+export { Remains } from './remains.ts';
 export { createCacheManager } from './cache/cache-manager.ts';
 export { createMemoryKeyStore } from './cache/memory-key-store.ts';
 export { bestRecord, isRandom, keysBelow, rootKeyId } from './cache/key.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BuildError, Code } from '../base/index.ts';
-import { createMemoryKeyStore, createSolver, keysBelow, verticesOf } from './index.ts';
+import { createMemoryKeyStore, createSolver, keysBelow, Remains, verticesOf } from './index.ts';
 import type { Edge, StatusBatch, VertexState } from './index.ts';
 import { digestOf, toy, ToyWorld } from './toy-graph.ts';
 
@@ -253,6 +253,31 @@ void test('what was running when the stream ended is told to be cancelled', asyn
   await job.discard();
   const last = (await status).flatMap((b) => b.vertexes).at(-1);
   assert.equal(last?.error, 'context canceled');
+  assert.equal(world.live, 0);
+});
+
+void test('what a failed vertex left stays until its last job goes', async () => {
+  const world = new ToyWorld();
+  const input = toy({ name: 'in' });
+  const edge = toy({ name: 'bad', inputs: [input], fail: () => new Error('boom') });
+  const [one, two] = ['1', '2'].map((id) => world.solver.newJob(id));
+  const [first, second] = await Promise.allSettled([one.build(edge), two.build(edge)]);
+  assert.equal(first.status, 'rejected');
+  assert.equal(second.status, 'rejected');
+  const { attachment } = first.reason as BuildError;
+  assert.ok(attachment instanceof Remains);
+  await one.discard();
+  const mine = attachment.made[0]?.fork();
+  assert.equal(attachment.inputs[0]?.sys, 'in()');
+  await two.discard();
+  assert.equal(world.live, 1);
+  await mine?.release();
+  const unreadable = world.solver.newJob('3');
+  const content = toy({ name: 'reader', inputs: [input], content: true, unreadable: true });
+  const error = (await unreadable.build(content).catch((e: unknown) => e)) as BuildError;
+  assert.deepEqual((error.attachment as Remains).subject, { kind: 'cache', index: 0 });
+  assert.equal((error.attachment as Remains).inputs[0]?.sys, 'in()');
+  await unreadable.discard();
   assert.equal(world.live, 0);
 });
 

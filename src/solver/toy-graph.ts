@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import assert from 'node:assert/strict';
-import { notFound, throwIfAborted } from '../base/index.ts';
-import { createCacheManager, createMemoryKeyStore, createSolver } from './index.ts';
+import { notFound, throwIfAborted, toBuildError } from '../base/index.ts';
+import { createCacheManager, createMemoryKeyStore, createSolver, Remains } from './index.ts';
 import type {
   CacheManager,
   CacheMapDep,
@@ -30,6 +30,8 @@ export interface ToySpec {
   readonly value?: string;
   readonly content?: boolean;
   readonly explain?: CacheMapDep['explain'];
+  /** The digest of its inputs' content cannot be had. */
+  readonly unreadable?: boolean;
   readonly options?: VertexOptions;
   readonly ms?: number;
   readonly fail?: () => Error | undefined;
@@ -103,7 +105,13 @@ export class ToyWorld {
           digest: spec.key?.startsWith('random:') ? spec.key : digestOf(spec.key ?? spec.name),
           deps: vertex.inputs.map(() =>
             spec.content
-              ? { computeDigest: async (r: Result) => digestOf(r.sys as string), explain: spec.explain }
+              ? {
+                  computeDigest: async (r: Result) => {
+                    if (spec.unreadable) throw notFound('no such content');
+                    return digestOf(r.sys as string);
+                  },
+                  explain: spec.explain,
+                }
               : {},
           ),
         },
@@ -119,7 +127,10 @@ export class ToyWorld {
           if (spec.ms !== undefined) await delay(spec.ms, undefined, { signal: context.signal });
           throwIfAborted(context.signal);
           const error = spec.fail?.();
-          if (error !== undefined) throw error;
+          if (error !== undefined) {
+            const left = { inputs: inputs.map((input) => input.fork()), made: [this.result('half')] };
+            throw toBuildError(error).withAttachment(new Remains(left));
+          }
           const value = spec.value ?? `${spec.name}(${values.join()})`;
           for (const input of inputs) input.fork().release().catch(assert.fail);
           return Array.from({ length: spec.outputs ?? 1 }, (_, i) => this.result(i === 0 ? value : `${value}@${i}`));

@@ -6,6 +6,7 @@ import type { Digest } from '../../oci/types.ts';
 import { ExecOp } from '../../proto/ops.pb.ts';
 import type { DeepPartial } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
+import { Remains } from '../../solver/index.ts';
 import type { JobContext, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher, CreateOptions, ImmutableRef, MutableRef } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
@@ -142,6 +143,9 @@ async function run(op: DeepPartial<ExecOp>, setup?: Setup) {
     const ids = results.map((r) => r.id);
     for (const result of results) await result.release();
     return { ...all, ids, step: all.seen[0] as Seen };
+  } catch (error) {
+    if (error instanceof BuildError && error.attachment instanceof Remains) await error.attachment.release();
+    throw error;
   } finally {
     await all.releaseInputs();
     assert.deepEqual(all.store.held(), [], 'everything has been released');
@@ -354,6 +358,32 @@ void test('a commit that fails gives back what was committed before', async () =
   store.failCommitOf = 'scratch+';
   const mounts = [root, { input: -1n, output: 1n, dest: '/o' }, { input: 0n, output: 2n, dest: '/i', readonly: true }];
   await assert.rejects(run({ meta: { args: ['a'] }, mounts }, { store }), /error committing scratch\+: no space/);
+});
+
+void test('a step that fails leaves what each mount held', async () => {
+  const mounts: DeepPartial<ExecOp['mounts']> = [
+    root,
+    { input: -1n, output: 1n, dest: '/new' },
+    { input: 0n, output: -1n, dest: '/scratch' },
+    { input: 0n, output: 2n, dest: '/ro', readonly: true },
+    { input: -1n, output: -1n, dest: '/tmp', mountType: 4 },
+  ];
+  const all = setUp(
+    { meta: { args: ['a'] }, mounts },
+    {
+      run: async () => {
+        throw new BuildError(Code.Unknown, 'exit code: 1');
+      },
+    },
+  );
+  const error = (await all.op.exec(all.context, all.inputs).catch((e: unknown) => e)) as BuildError;
+  await all.releaseInputs();
+  assert.ok(error.attachment instanceof Remains);
+  const ids = (results: Remains['inputs']) => results.map((r) => r && (r.sys as { id: string }).id);
+  assert.deepEqual(ids(error.attachment.inputs), ['in0', undefined, 'in0', 'in0', undefined]);
+  assert.deepEqual(ids(error.attachment.made), ['in0+', 'scratch+', 'in0+', 'in0', undefined]);
+  await error.attachment.release();
+  assert.deepEqual(all.store.held(), []);
 });
 
 void test('output goes to the log as it is', async () => {

@@ -3,10 +3,12 @@
  * equals upstream's) and results. Deliberately absent: containers (executor/), what RUN is (frontends/), emulation of
  * other platforms.
  */
+import { toBuildError } from '../../base/index.ts';
 import type { Executor } from '../../executor/types.ts';
 import type { Platform } from '../../oci/types.ts';
-import type { ExecOp, LinuxResources } from '../../proto/ops.pb.ts';
+import type { ExecOp, LinuxResources, Mount } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
+import { Remains } from '../../solver/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
 import { RefResult, refOf } from '../ref-result.ts';
@@ -18,6 +20,10 @@ import { commitOutputs, runProcess } from './run.ts';
 import { secretEnvironment } from './secrets.ts';
 
 export { dropCacheMounts } from './cache-mounts.ts';
+export { StepMounts } from './mounts.ts';
+export { defaultPath, processMeta } from './process-meta.ts';
+export { secretEnvironment } from './secrets.ts';
+export type { StepContext } from './secrets.ts';
 
 export interface ExecOpDeps {
   readonly accessor: CacheAccessor;
@@ -25,6 +31,24 @@ export interface ExecOpDeps {
   readonly executor: Executor;
   readonly sessions: SessionManager;
   readonly workerId: string;
+}
+
+/** For each mount what it was given, and what it held when the step failed. */
+async function remainsOf(
+  step: StepMounts,
+  mounts: readonly Mount[],
+  results: readonly Result[],
+  workerId: string,
+): Promise<Remains> {
+  const written = await step.takeWritten();
+  const given = (mount: Mount): Result | undefined => results[Number(mount.input)]?.fork();
+  return new Remains({
+    inputs: mounts.map(given),
+    made: mounts.map((mount, i) => {
+      const ref = written.get(i);
+      return ref === undefined ? given(mount) : new RefResult(workerId, ref);
+    }),
+  });
 }
 
 export function createExecOp(
@@ -56,6 +80,10 @@ export function createExecOp(
         await runProcess(executor, step, meta, context);
         const refs = await commitOutputs(step);
         return refs.map((ref) => new RefResult(deps.workerId, ref));
+      } catch (error) {
+        // Nobody is left to look.
+        if (context.signal.aborted) throw error;
+        throw toBuildError(error).withAttachment(await remainsOf(step, op.mounts, results, deps.workerId));
       } finally {
         await step.release();
       }

@@ -5,10 +5,10 @@ import type { ExecMount } from '../../executor/types.ts';
 import { MountType } from '../../proto/ops.pb.ts';
 import type { Mount, TmpfsOpt } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
-import type { JobContext } from '../../solver/types.ts';
 import type { CacheAccessor, ImmutableRef, Mountable, MutableRef } from '../../storage/types.ts';
 import { cacheMountKey, cacheMountsOf } from './cache-mounts.ts';
 import { quote } from './quote.ts';
+import type { StepContext } from './secrets.ts';
 import { secretMountable } from './secrets.ts';
 import { sshMountable } from './ssh-mount.ts';
 
@@ -16,13 +16,13 @@ const NONE = -1n;
 
 /** What becomes a result: a tree that the step wrote, or an input as it was. Released by whoever does not pass it on. */
 export type Output =
-  | { readonly kind: 'written'; readonly ref: MutableRef }
-  | { readonly kind: 'input'; readonly ref: ImmutableRef };
+  | { readonly kind: 'written'; readonly mount: number; readonly ref: MutableRef }
+  | { readonly kind: 'input'; readonly mount: number; readonly ref: ImmutableRef };
 
 export interface MountsRequest {
   readonly accessor: CacheAccessor;
   readonly sessions: SessionManager;
-  readonly context: JobContext;
+  readonly context: StepContext;
   readonly mounts: readonly Mount[];
   readonly inputs: ReadonlyArray<ImmutableRef | undefined>;
   readonly cwd: string;
@@ -45,7 +45,10 @@ export class StepMounts {
   readonly #request: MountsRequest;
   readonly #held = new AsyncDisposableStack();
   readonly #outputs: Output[] = [];
+  /** Written by the step, and kept only where it fails. */
+  readonly #scratch: { readonly mount: number; readonly ref: MutableRef }[] = [];
   readonly #mounts: ExecMount[] = [];
+  readonly #sources = new Map<number, Mountable>();
   readonly #cacheDirs = new Map<string, MutableRef>();
   #root: ExecMount | undefined;
 
@@ -56,7 +59,7 @@ export class StepMounts {
   static async open(request: MountsRequest): Promise<StepMounts> {
     const step = new StepMounts(request);
     try {
-      for (const mount of request.mounts) await step.#add(mount);
+      for (const [i, mount] of request.mounts.entries()) await step.#add(mount, i);
       if (step.#root === undefined) throw invalidArgument('invalid exec op with no rootfs');
     } catch (error) {
       await step.release();
@@ -74,12 +77,36 @@ export class StepMounts {
     return this.#mounts.toSorted((a, b) => Buffer.compare(Buffer.from(a.dest), Buffer.from(b.dest)));
   }
 
+  /** What that mount shows; undefined where it was left out. It stays the step's. */
+  source(mount: number): Mountable | undefined {
+    return this.#sources.get(mount);
+  }
+
   /** They are the caller's from now on. */
   takeOutputs(): Output[] {
     return this.#outputs.splice(0);
   }
 
+  /** What the step has written so far, fixed, by the number of its mount. It is the caller's; the step must have ended. */
+  async takeWritten(): Promise<Map<number, ImmutableRef>> {
+    const written = new Map<number, ImmutableRef>();
+    for (const output of this.takeOutputs()) {
+      if (output.kind === 'written') this.#scratch.push(output);
+      else await output.ref.release();
+    }
+    for (const { mount, ref } of this.#scratch.splice(0)) {
+      try {
+        written.set(mount, await ref.commit());
+      } catch (error) {
+        logger.warn('what a failed step wrote is lost', { step: this.#request.name, mount, error });
+        await ref.release();
+      }
+    }
+    return written;
+  }
+
   async release(): Promise<void> {
+    for (const { ref } of this.#scratch.splice(0)) this.#held.defer(() => ref.release());
     for (const { ref } of this.takeOutputs()) this.#held.defer(() => ref.release());
     try {
       await this.#held.disposeAsync();
@@ -89,14 +116,15 @@ export class StepMounts {
     }
   }
 
-  async #add(mount: Mount): Promise<void> {
+  async #add(mount: Mount, index: number): Promise<void> {
     const isRoot = mount.dest === '/';
     if (isRoot && mount.mountType !== MountType.BIND) {
       throw invalidArgument(`invalid mount type ${mountTypeName(mount.mountType)} for ${mount.dest}`);
     }
-    const source = await this.#open(mount, this.#inputOf(mount));
+    const source = await this.#open(mount, index, this.#inputOf(mount));
     if (source === 'left out') return;
     if (source === undefined) throw new BuildError(Code.Unknown, `mount ${mount.dest} has no input`);
+    this.#sources.set(index, source);
     if (isRoot) {
       this.#root = { source, selector: '', dest: '/', readonly: mount.readonly };
       return;
@@ -112,13 +140,17 @@ export class StepMounts {
     return inputs[Number(input)];
   }
 
-  async #open(mount: Mount, input: ImmutableRef | undefined): Promise<Mountable | 'left out' | undefined> {
+  async #open(
+    mount: Mount,
+    index: number,
+    input: ImmutableRef | undefined,
+  ): Promise<Mountable | 'left out' | undefined> {
     const { sessions, context } = this.#request;
     switch (mount.mountType) {
       case MountType.BIND:
-        return this.#bind(mount, input);
+        return this.#bind(mount, index, input);
       case MountType.CACHE:
-        return this.#cache(mount, input);
+        return this.#cache(mount, index, input);
       case MountType.TMPFS:
         return tmpfsMountable(mount.TmpfsOpt);
       case MountType.SECRET:
@@ -130,23 +162,23 @@ export class StepMounts {
     }
   }
 
-  async #bind(mount: Mount, input: ImmutableRef | undefined): Promise<Mountable | undefined> {
+  async #bind(mount: Mount, index: number, input: ImmutableRef | undefined): Promise<Mountable | undefined> {
     const isRoot = mount.dest === '/';
     const hasOutput = mount.output !== NONE;
     if (mount.readonly && input !== undefined && !isRoot) {
-      if (hasOutput) this.#outputs.push({ kind: 'input', ref: input.fork() });
+      if (hasOutput) this.#outputs.push({ kind: 'input', mount: index, ref: input.fork() });
       return input;
     }
     // The root is never an input itself: the runtime makes mount points and files in it.
     const ref = await this.#request.accessor.create(input, {
       description: `mount ${mount.dest} from ${this.#request.name}`,
     });
-    if (hasOutput) this.#outputs.push({ kind: 'written', ref });
-    else this.#held.defer(() => ref.release());
+    if (hasOutput) this.#outputs.push({ kind: 'written', mount: index, ref });
+    else this.#scratch.push({ mount: index, ref });
     return ref;
   }
 
-  async #cache(mount: Mount, base: ImmutableRef | undefined): Promise<Mountable> {
+  async #cache(mount: Mount, index: number, base: ImmutableRef | undefined): Promise<Mountable> {
     if (mount.cacheOpt === undefined) throw invalidArgument('missing cache mount options');
     const { accessor, context, name } = this.#request;
     const { ID: id, sharing } = mount.cacheOpt;
@@ -160,7 +192,8 @@ export class StepMounts {
       ref = taken.ref;
       this.#cacheDirs.set(key, ref);
     }
-    if (mount.output !== NONE && base !== undefined) this.#outputs.push({ kind: 'input', ref: base.fork() });
+    if (mount.output !== NONE && base !== undefined)
+      this.#outputs.push({ kind: 'input', mount: index, ref: base.fork() });
     return ref;
   }
 }

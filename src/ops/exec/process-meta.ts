@@ -5,7 +5,11 @@ import type { Platform } from '../../oci/types.ts';
 import { NetMode, SecurityMode } from '../../proto/ops.pb.ts';
 import type { ExecOp, HostIP, LinuxResources as LinuxResourcesMessage, ProxyEnv } from '../../proto/ops.pb.ts';
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where a process finds programs when nothing else is said (upstream: util/system/path.go). */
+export function defaultPath(os: string): string {
+  if (os === 'windows') return 'c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0';
+  return '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+}
 
 /** Programs differ in which case they look for. */
 function proxyEnvironment(proxy: ProxyEnv): string[] {
@@ -51,15 +55,16 @@ export interface MetaOptions {
 }
 
 /** Throws InvalidArgument. Secrets come last, so that they win. */
-export function processMeta(op: ExecOp, options: MetaOptions): ProcessMeta {
+export function processMeta(op: Pick<ExecOp, 'meta' | 'network' | 'security'>, options: MetaOptions): ProcessMeta {
   const { meta } = op;
   if (meta === undefined) throw invalidArgument('invalid exec op with no meta');
   const env = [...meta.env, ...(meta.proxyEnv === undefined ? [] : proxyEnvironment(meta.proxyEnv))];
-  if (options.platform.os !== 'windows' && !env.some((e) => e.startsWith('PATH='))) env.push(`PATH=${PATH}`);
+  if (options.platform.os !== 'windows' && !env.some((e) => e.startsWith('PATH=')))
+    env.push(`PATH=${defaultPath(options.platform.os)}`);
   const network = NETWORKS[op.network];
-  if (network === undefined) throw invalidArgument(`unknown network mode ${op.network}`);
+  if (network === undefined) throw invalidArgument(`invalid network mode ${op.network}`);
   const security = SECURITY[op.security];
-  if (security === undefined) throw invalidArgument(`unknown security mode ${op.security}`);
+  if (security === undefined) throw invalidArgument(`invalid security mode ${op.security}`);
   return {
     args: meta.args,
     env: [...env, ...options.secretEnv],

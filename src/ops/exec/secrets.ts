@@ -10,13 +10,16 @@ import type { SessionManager } from '../../session/types.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { Mountable, MountSet } from '../../storage/types.ts';
 
+/** What is needed of a job to ask its clients. */
+export type StepContext = Pick<JobContext, 'signal' | 'sessions'>;
+
 const MAX_SECRET = 500 * 1024;
 
 /** undefined: not there, and optional. */
 async function fetchOne(
   sessions: SessionManager,
   secret: { readonly ID: string; readonly optional: boolean },
-  context: JobContext,
+  context: StepContext,
 ): Promise<Uint8Array | undefined> {
   const { signal } = context;
   try {
@@ -37,7 +40,7 @@ async function fetchOne(
 export async function secretEnvironment(
   sessions: SessionManager,
   secrets: readonly SecretEnv[],
-  context: JobContext,
+  context: StepContext,
 ): Promise<string[]> {
   const env: string[] = [];
   for (const secret of secrets) {
@@ -52,7 +55,7 @@ export async function secretEnvironment(
 export async function secretMountable(
   sessions: SessionManager,
   option: SecretOpt | undefined,
-  context: JobContext,
+  context: StepContext,
 ): Promise<Mountable | undefined> {
   if (option === undefined) throw invalidArgument('invalid secret mount options');
   if (option.ID === '') throw invalidArgument('secret ID missing from mount options');

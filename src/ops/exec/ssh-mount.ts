@@ -3,14 +3,14 @@ import { invalidArgument } from '../../base/index.ts';
 import type { SSHOpt } from '../../proto/ops.pb.ts';
 import { openAgentSocket, requireAgent } from '../../session/index.ts';
 import type { SessionCaller, SessionManager } from '../../session/types.ts';
-import type { JobContext } from '../../solver/types.ts';
 import type { Mountable, MountSet } from '../../storage/types.ts';
+import type { StepContext } from './secrets.ts';
 
 /** undefined: no agent, and it is optional. */
 export async function sshMountable(
   sessions: SessionManager,
   option: SSHOpt | undefined,
-  context: JobContext,
+  context: StepContext,
 ): Promise<Mountable | undefined> {
   if (option === undefined) throw invalidArgument('invalid ssh mount options');
   const { signal } = context;

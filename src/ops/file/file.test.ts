@@ -5,9 +5,9 @@ import {
   cpSync,
   existsSync,
   lstatSync,
-  readdirSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -22,6 +22,7 @@ import type { BuildError } from '../../base/index.ts';
 import type { Digest } from '../../oci/types.ts';
 import { FileOp } from '../../proto/ops.pb.ts';
 import type { DeepPartial } from '../../proto/ops.pb.ts';
+import { Remains } from '../../solver/index.ts';
 import type { JobContext, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher, ImmutableRef, MutableRef } from '../../storage/types.ts';
 import { offerMounts } from '../../storage/local-mount.ts';
@@ -97,6 +98,9 @@ function makeOp(actions: DeepPartial<FileOp['actions'][number]>[], inputs: numbe
   return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, async () => () => {});
 }
 
+/** What the last run that failed left. */
+let lastRemains: { subject: Remains['subject']; inputs: unknown[]; made: unknown[] } | undefined;
+
 async function run(actions: DeepPartial<FileOp['actions'][number]>[], dirs: string[] = []): Promise<string[]> {
   const inputs = dirs.map((dir, i) => new RefResult('w', refOfFolder(dir, `in${i}`)));
   try {
@@ -104,6 +108,17 @@ async function run(actions: DeepPartial<FileOp['actions'][number]>[], dirs: stri
     const found = results.map((r) => (r.sys as { dir: string }).dir);
     for (const r of results) await r.release();
     return found;
+  } catch (error) {
+    const { attachment } = error as BuildError;
+    if (attachment instanceof Remains) {
+      lastRemains = {
+        subject: attachment.subject,
+        inputs: attachment.inputs.map((r) => (r?.sys as { id: string } | undefined)?.id),
+        made: attachment.made.map((r) => r && readdirSync((r.sys as { dir: string }).dir)),
+      };
+      await attachment.release();
+    }
+    throw error;
   } finally {
     for (const input of inputs) await input.release();
     assert.equal(held, 0, 'every ref has been released');
@@ -207,10 +222,19 @@ test('several outputs; what is used twice is kept apart; errors name the action'
     ['base', 'two'],
     ['base', 'one'],
   ]);
-  await assert.rejects(run([mk(-1n, -1n, '/base'), mk(0n, 0n, '/no/dir/f')]), (error: BuildError) => {
-    assert.deepEqual(error.findDetail('errdefs.Solve'), { file: { index: '1' } });
-    return true;
-  });
+  await assert.rejects(run([mk(-1n, -1n, '/base'), mk(0n, 0n, '/no/dir/f')]));
+  // The first action's tree went on to the second.
+  const made = [undefined, ['base']];
+  assert.deepEqual(lastRemains, { subject: { kind: 'file', index: 1 }, inputs: [], made });
+});
+
+test('a copy that fails leaves what it read and what it wrote to', async () => {
+  const source = folder({ f: 'f' });
+  const mkfile = { ...only, output: -1n, action: { $case: 'mkfile' as const, value: { path: '/m', mode: 0o644 } } };
+  const value = { src: '/gone', dest: '/x', mode: -1, timestamp: -1n };
+  const fails = { input: 0n, secondaryInput: 1n, output: 0n, action: { $case: 'copy' as const, value } };
+  await assert.rejects(run([mkfile, fails], [source]), /gone/);
+  assert.deepEqual(lastRemains, { subject: { kind: 'file', index: 1 }, inputs: ['in0'], made: [['m'], ['f']] });
 });
 
 test('bad numbers are refused', async () => {

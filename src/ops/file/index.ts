@@ -4,6 +4,7 @@
  * COPY and ADD are (frontends/), the rules of copying (files/).
  */
 import type { FileOp } from '../../proto/ops.pb.ts';
+import { Remains } from '../../solver/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
 import { RefResult, refOf } from '../ref-result.ts';
@@ -29,7 +30,16 @@ export function createFileOp(
     },
     async exec(context: JobContext, inputs: readonly Result[]) {
       const plan = planActions(op.actions, inputs.length);
-      const run = new ActionRun(deps.accessor, plan, inputs.map(refOf), { name: vertex.name, context });
+      const run = new ActionRun(deps.accessor, plan, inputs.map(refOf), {
+        name: vertex.name,
+        context,
+        keep: (index, made) =>
+          new Remains({
+            inputs: inputs.map((input) => input.fork()),
+            made: made.map((ref) => ref && new RefResult(deps.workerId, ref)),
+            subject: { kind: 'file', index },
+          }),
+      });
       const outputs = await run.outputs();
       return outputs.map((ref) => new RefResult(deps.workerId, ref));
     },

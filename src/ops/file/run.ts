@@ -1,8 +1,10 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jsonDetail, ThreadPool, toBuildError, workerEntry } from '../../base/index.ts';
+import { logger, ThreadPool, toBuildError, workerEntry } from '../../base/index.ts';
+import type { BuildError } from '../../base/index.ts';
 import type { ChownOpt } from '../../proto/ops.pb.ts';
+import type { Remains } from '../../solver/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import { mountLocally } from '../../storage/index.ts';
 import { unpackArchive } from '../../storage/apply/index.ts';
@@ -29,6 +31,17 @@ async function emptyFolder(owner: AsyncDisposableStack): Promise<string> {
   return folder;
 }
 
+/** undefined where it cannot be had: the failure that is being reported matters more. */
+async function fixed(ref: MutableRef): Promise<ImmutableRef | undefined> {
+  try {
+    return await ref.commit();
+  } catch (error) {
+    logger.warn('what a failed file op made is lost', { ref: ref.id, error });
+    await ref.release();
+    return undefined;
+  }
+}
+
 /** One run of a file op. Trees made on the way are released when it ends; the outputs are the caller's. */
 export class ActionRun {
   readonly #accessor: CacheAccessor;
@@ -36,6 +49,7 @@ export class ActionRun {
   readonly #inputs: ReadonlyArray<ImmutableRef | undefined>;
   readonly #name: string;
   readonly #context: JobContext;
+  readonly #keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
   readonly #trees = new Map<number, Tree>();
   /** Inodes that have got a name in a tree that goes on being changed. */
   readonly #taken = new WeakMap<MutableRef, BigUint64Array[]>();
@@ -44,13 +58,18 @@ export class ActionRun {
     accessor: CacheAccessor,
     plan: Plan,
     inputs: ReadonlyArray<ImmutableRef | undefined>,
-    options: { readonly name: string; readonly context: JobContext },
+    options: {
+      readonly name: string;
+      readonly context: JobContext;
+      readonly keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
+    },
   ) {
     this.#accessor = accessor;
     this.#plan = plan;
     this.#inputs = inputs;
     this.#name = options.name;
     this.#context = options.context;
+    this.#keep = options.keep;
   }
 
   async outputs(): Promise<ImmutableRef[]> {
@@ -83,15 +102,29 @@ export class ActionRun {
     try {
       await this.#act(planned, target);
     } catch (error) {
-      await target.release();
-      const file = index === 0 ? {} : { index: String(index) };
-      throw toBuildError(error).withDetail(jsonDetail('errdefs.Solve', { file }));
+      throw await this.#postMortem(error, planned, target);
     }
     const tree: Tree = planned.isShared
       ? { kind: 'fixed', ref: await target.commit() }
       : { kind: 'mutable', ref: target };
     this.#trees.set(index, tree);
     return tree;
+  }
+
+  /** `keep` gets the tree that the action was changing and the one that it read. */
+  async #postMortem(error: unknown, { index, secondary }: PlannedAction, target: MutableRef): Promise<BuildError> {
+    if (this.#context.signal.aborted) {
+      await target.release();
+      return toBuildError(error);
+    }
+    const made: (ImmutableRef | undefined)[] = this.#plan.actions.map(() => undefined);
+    made[index] = await fixed(target);
+    const read = secondary?.kind === 'action' ? this.#trees.get(secondary.index) : undefined;
+    if (read !== undefined && secondary !== undefined) {
+      this.#trees.delete(secondary.index);
+      made[secondary.index] = read.kind === 'fixed' ? read.ref : await fixed(read.ref);
+    }
+    return toBuildError(error).withAttachment(this.#keep(index, made));
   }
 
   /** The tree that an action changes: a new one on top of its input, or the one that only it goes on with. */

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Solve } from '../proto/errdefs.pb.ts';
+import { protoJson } from './proto-json.ts';
+
+void test('fields by name, numbers as texts, bytes in base64, the chosen of a oneof, no defaults', () => {
+  const message = Solve.fromPartial({
+    inputIDs: ['a', ''],
+    op: {
+      op: {
+        $case: 'file',
+        value: {
+          actions: [
+            { input: -1n, output: 0n, action: { $case: 'mkfile', value: { path: '/p', data: Buffer.from('hi') } } },
+          ],
+        },
+      },
+      platform: { OS: 'linux', OSFeatures: [] },
+    },
+    subject: { $case: 'file', value: { index: 0n } },
+    description: new Map([['k', 'v']]),
+  });
+  assert.deepEqual(protoJson(message), {
+    inputIDs: ['a', ''],
+    op: {
+      file: { actions: [{ input: '-1', mkfile: { path: '/p', data: 'aGk=' } }] },
+      platform: { OS: 'linux' },
+    },
+    file: {},
+    description: { k: 'v' },
+  });
+});
