@@ -1,15 +1,6 @@
 /** What one build may do: solve definitions and frontends, ask for metadata of sources, warn. */
 import { createHash } from 'node:crypto';
-import {
-  BuildError,
-  Code,
-  invalidArgument,
-  jsonDetail,
-  notFound,
-  toBuildError,
-  unimplemented,
-  wrapError,
-} from '../base/index.ts';
+import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import { NotAnImage } from '../frontends/index.ts';
 import type { Executor } from '../executor/types.ts';
 import type { BuildResult } from '../llb/index.ts';
@@ -50,7 +41,7 @@ export interface BridgeOptions {
   readonly signal: AbortSignal;
   readonly scope: RequestScope;
   readonly producers: InputProducers;
-  readonly runFrontend: RunFrontend;
+  readonly frontends: FrontendRunner;
 }
 
 /** What a build may say about its sources. */
@@ -60,13 +51,13 @@ export interface BuildPolicy {
   readonly sessionId: string;
 }
 
-/** Runs a frontend of the daemon's own on that bridge; the refs of the result are the caller's. */
-export type RunFrontend = (
-  bridge: Bridge,
-  frontend: Frontend,
-  request: GatewaySolveRequest,
-  depth: number,
-) => Promise<BuildResult<LazyRef | undefined>>;
+type LazyResult = BuildResult<LazyRef | undefined>;
+
+/** Runs frontends for a bridge; the refs of their results are the caller's. `depth` is how many are above. */
+export interface FrontendRunner {
+  builtIn(bridge: Bridge, frontend: Frontend, request: GatewaySolveRequest, depth: number): Promise<LazyResult>;
+  image(bridge: Bridge, request: GatewaySolveRequest, depth: number): Promise<LazyResult>;
+}
 
 /** Job value under which ops find the bridges of the jobs that wait for them. */
 export const BRIDGE_VALUE = 'build.bridge';
@@ -157,15 +148,16 @@ export class Bridge {
   ): Promise<BuildResult<LazyRef | undefined>> {
     const { name, opts } = chooseBuiltin({ name: frontendName, opts: asked.frontendOpt ?? new Map() });
     const request = { ...asked, frontendOpt: opts };
-    const frontend = this.env.frontends.get(name);
-    if (frontend === undefined) {
-      if (name === 'gateway.v0')
-        throw unimplemented('frontends in images (gateway.v0) are not supported by this daemon yet');
-      throw notFound(`invalid frontend: ${name}`);
-    }
+    const builtIn = this.env.frontends.get(name);
+    const isImage = name === 'gateway.v0' && this.env.frontendRepositories !== undefined;
+    if (builtIn === undefined && !isImage) throw notFound(`invalid frontend: ${name}`);
     const inner = this.#inner({ frontend: name, options: opts, inputs: request.frontendInputs ?? new Map() });
+    const { frontends } = this.#options;
     try {
-      const result = await this.#options.runFrontend(inner, frontend, request, depth);
+      const result =
+        builtIn === undefined
+          ? await frontends.image(inner, request, depth)
+          : await frontends.builtIn(inner, builtIn, request, depth);
       inner.scope.addMade(...refsOf(result).map((ref) => ref.made));
       this.scope.adopt(inner.scope);
       return result;

@@ -41,6 +41,8 @@ export interface BuildEnvironment {
   readonly metaResolver: SourceMetaResolver;
   readonly exporters: ReadonlyMap<string, Exporter>;
   readonly frontends: ReadonlyMap<string, Frontend>;
+  /** The repositories whose images may be frontends, none is all; undefined where images may not be frontends. */
+  readonly frontendRepositories: readonly string[] | undefined;
   readonly remoteCache: RemoteCacheDeps & ResultMaker;
   readonly history: History;
   /** Fields that provenance tells of this machine beside its own. */

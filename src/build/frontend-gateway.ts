@@ -1,5 +1,5 @@
 /** The build as a frontend inside the daemon sees it. Refs that the frontend does not return are released when it ends. */
-import { wrapError } from '../base/index.ts';
+import { invalidArgument, wrapError } from '../base/index.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from '../llb/index.ts';
 import type { BuildResult } from '../llb/index.ts';
 import type {
@@ -76,11 +76,18 @@ export class FrontendGateway implements GatewayClient {
 
   /** Runs the frontend; the result's refs are the caller's. */
   async run(frontend: Frontend, signal: AbortSignal): Promise<BuildResult<LazyRef | undefined>> {
-    try {
+    return await this.lend(async () => {
       const result = await frontend(this, signal);
       return mapResult(result, (ref) => (ref as Ref | undefined)?.lazy.fork());
+    });
+  }
+
+  /** For work that returns no refs. */
+  async lend<T>(work: (client: GatewayClient) => Promise<T>): Promise<T> {
+    try {
+      return await work(this);
     } finally {
-      await Promise.all(this.#refs.map((r) => r.release()));
+      await Promise.all(this.#refs.splice(0).map((r) => r.release()));
     }
   }
 
@@ -90,14 +97,21 @@ export class FrontendGateway implements GatewayClient {
       opts: this.#request.frontendOpt ?? new Map(),
       sessionId: this.#bridge.sessionId,
       workers: [{ id: worker.id, labels: worker.labels, platforms: worker.platforms() }],
-      product: 'buildkitd',
+      product: 'buildkit',
       llbCaps: new Set(LLB_CAPS.map((c) => c.id)),
       frontendCaps: new Set(FRONTEND_CAPS.map((c) => c.id)),
     };
   }
 
   async inputs(): Promise<ReadonlyMap<string, Definition>> {
-    return this.#request.frontendInputs ?? new Map();
+    const inputs = this.#request.frontendInputs ?? new Map<string, Definition>();
+    for (const definition of inputs.values()) {
+      // What a client sends that has none.
+      if (definition.metadata.size === 0) {
+        throw invalidArgument('invalid nil input definition to definition op');
+      }
+    }
+    return inputs;
   }
 
   async solve(request: GatewaySolveRequest): Promise<BuildResult<GatewayRef | undefined>> {

@@ -36,7 +36,7 @@ import type { Result } from '../solver/index.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 import { mountRef } from './mount-ref.ts';
 import type { LocalMount } from '../storage/index.ts';
-import { releaseAll } from './bridge.ts';
+import { refsOf, releaseAll } from './bridge.ts';
 import { Containers } from './containers/index.ts';
 import { withSolveDetail } from './failed-step.ts';
 import type { Bridge } from './bridge.ts';
@@ -62,13 +62,16 @@ export class GatewaySession {
   /** What failed steps left, by the ids in errdefs.Solve. */
   readonly #remains = new Map<string, Result>();
   readonly #containers: Containers;
+  readonly #depth: number;
   #returned = false;
   #discarded = false;
   #discarding: Promise<void> | undefined;
 
-  constructor(bridge: Bridge, inputs: ReadonlyMap<string, Definition>) {
+  /** `depth` is how many frontends deep its own is. */
+  constructor(bridge: Bridge, inputs: ReadonlyMap<string, Definition>, depth: number) {
     this.bridge = bridge;
     this.#inputs = inputs;
+    this.#depth = depth;
     const { env, executor, sessionId } = bridge;
     this.#containers = new Containers({ accessor: env.accessor, sessions: env.sessions, executor, sessionId });
   }
@@ -76,6 +79,10 @@ export class GatewaySession {
   /** What the frontend returned; its refs are the caller's. Rejects with the frontend's error. */
   get returned(): Promise<BuildResult<LazyRef | undefined>> {
     return this.#done.promise;
+  }
+
+  get hasReturned(): boolean {
+    return this.#returned;
   }
 
   async ping(): Promise<PongResponse> {
@@ -92,15 +99,18 @@ export class GatewaySession {
 
   async solve(request: SolveRequest): Promise<SolveResponse> {
     const result = await this.#wrapErrors(() =>
-      this.bridge.solve({
-        definition: request.Definition,
-        frontend: request.Frontend,
-        frontendOpt: request.FrontendOpt,
-        frontendInputs: request.FrontendInputs,
-        cacheImports: request.CacheImports.map((c) => ({ type: c.Type, attrs: c.Attrs })),
-        evaluate: request.Evaluate,
-        sourcePolicies: request.SourcePolicies,
-      }),
+      this.bridge.solve(
+        {
+          definition: request.Definition,
+          frontend: request.Frontend,
+          frontendOpt: request.FrontendOpt,
+          frontendInputs: request.FrontendInputs,
+          cacheImports: request.CacheImports.map((c) => ({ type: c.Type, attrs: c.Attrs })),
+          evaluate: request.Evaluate,
+          sourcePolicies: request.SourcePolicies,
+        },
+        this.#depth + 1,
+      ),
     );
     if (this.#discarded) {
       await releaseAll(result);
@@ -207,6 +217,14 @@ export class GatewaySession {
     } catch (error) {
       for (const ref of made) void ref.release();
       throw error;
+    }
+  }
+
+  /** The refs of the build's result can be read under the ids of their records: so a client that chooses exporters knows them. */
+  async offer(result: BuildResult<LazyRef | undefined>): Promise<void> {
+    for (const lazy of refsOf(result)) {
+      const id = (await lazy.immutable(this.bridge.signal))?.id;
+      if (id !== undefined && !this.#refs.has(id) && !this.#discarded) this.#refs.set(id, lazy.fork());
     }
   }
 

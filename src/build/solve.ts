@@ -23,6 +23,7 @@ import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
 import { resolveModeFromWire } from './gateway-wire.ts';
 import type { ActiveRecord } from './history/index.ts';
+import { ImageFrontend } from './image-frontend.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
 import { keepProvenance } from './provenance/history-provenance.ts';
@@ -151,12 +152,15 @@ export class Builds {
       signal: whole,
       scope: scopeOf(request),
       producers: this.#producers,
-      runFrontend: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
+      frontends: {
+        builtIn: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
+        image: (b, asked, depth) => new ImageFrontend(b, asked, depth).run(),
+      },
     });
     job.setValue(BRIDGE_VALUE, bridge);
     // An empty definition is scratch; without any the client itself is the frontend.
     const remote = request.Definition === undefined && request.Frontend === '';
-    const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs) : undefined;
+    const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs, 0) : undefined;
     let unregister: (() => void) | undefined;
     let record: ActiveRecord | undefined;
     let logging: Promise<void> | undefined;
@@ -234,6 +238,7 @@ export class Builds {
     const exporters = [...requested.exporters];
     const { caches } = requested;
     if (request.EnableSessionExporter) {
+      await gateway?.offer(lazy);
       const found = await findSessionExporters(sessions, request.Session, result, signal);
       exporters.push(...found.map((wanted) => this.#exporter(wanted)));
     }

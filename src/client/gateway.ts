@@ -18,11 +18,12 @@ const PING_TIMEOUT_MS = 15_000;
 const { methods } = LLBBridgeDefinition;
 
 export interface GatewayOptions {
-  /** The `Ref` of the Solve that waits for the result. */
-  readonly ref: string;
+  /** The `Ref` of the Solve that waits for the result; undefined where the connection belongs to one build alone. */
+  readonly ref?: string;
   readonly sessionId: string;
   readonly opts: ReadonlyMap<string, string>;
-  readonly workers: readonly WorkerRecord[];
+  /** undefined: as the gateway itself tells. */
+  readonly workers?: readonly WorkerRecord[];
   readonly product: string;
   readonly signal: AbortSignal;
 }
@@ -256,9 +257,9 @@ class RemoteGateway implements GatewayClient {
   }
 }
 
-/** Asks the daemon what it can and binds a gateway to the build `options.ref`. */
+/** Asks the daemon what it can and binds a gateway to the build. */
 export async function gatewayFor(channel: Channel, options: GatewayOptions): Promise<RemoteGateway> {
-  const metadata = [[BUILD_ID, options.ref]] as const;
+  const metadata = options.ref === undefined ? [] : [[BUILD_ID, options.ref] as const];
   const call: Call = (method, request, more) =>
     channel.unary(LLBBridgeDefinition, method, request, { metadata, signal: options.signal, ...more });
   const pong = await call(methods.ping, {}, { timeoutMs: PING_TIMEOUT_MS });
@@ -272,7 +273,7 @@ export async function gatewayFor(channel: Channel, options: GatewayOptions): Pro
     product: options.product,
     frontendCaps,
     llbCaps: enabled(pong.LLBCaps),
-    workers: options.workers.map((w) => ({
+    workers: (options.workers ?? pong.Workers).map((w) => ({
       id: w.ID,
       labels: w.Labels,
       platforms: w.platforms.map(platformFromWire),

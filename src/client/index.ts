@@ -10,5 +10,6 @@ export { runCredentialHelper } from './credential-helper.ts';
 export { daemonError } from './daemon-error.ts';
 export type { HistoryQuery, PruneOptions } from './client.ts';
 export type { CacheEntry, ExportEntry, SolveRequest, SolveResult } from './types.ts';
+export { serveBuild } from './frontend-process.ts';
 export { gatewayFor } from './gateway.ts';
 export type { GatewayRefHandle } from './gateway.ts';

@@ -69,7 +69,12 @@ export interface DaemonConfig {
       }
     | undefined;
   readonly history: { readonly maxAgeNs: bigint; readonly maxEntries: number };
-  readonly frontends: { readonly dockerfile: boolean; readonly gateway: boolean };
+  readonly frontends: {
+    readonly dockerfile: boolean;
+    readonly gateway: boolean;
+    /** The only ones that frontends may come from; none is all. */
+    readonly gatewayRepositories: readonly string[];
+  };
   /** JSON files with fields that provenance tells of this machine. */
   readonly provenanceEnvDir: string;
   readonly maxRegistryConcurrency: number;
@@ -256,6 +261,7 @@ export function parseConfig(text: string): DaemonConfig {
     frontends: {
       dockerfile: top.table('frontend').table('dockerfile.v0').bool('enabled') ?? true,
       gateway: top.table('frontend').table('gateway.v0').bool('enabled') ?? true,
+      gatewayRepositories: top.table('frontend').table('gateway.v0').strings('allowedRepositories'),
     },
     provenanceEnvDir: top.string('provenanceEnvDir') || DEFAULT_PROVENANCE_ENV_DIR,
     maxRegistryConcurrency: concurrency ?? 4,

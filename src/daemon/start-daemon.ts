@@ -200,6 +200,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     metaResolver: createMetaResolver(deps, allSources),
     exporters: createExporters({ ...deps, auth: (id) => createSessionAuth(sessions, () => [id]) }),
     frontends: new Map(config.frontends.dockerfile ? [['dockerfile.v0', dockerfileFrontend]] : []),
+    frontendRepositories: config.frontends.gateway ? config.frontends.gatewayRepositories : undefined,
     remoteCache: {
       registry,
       sessions,

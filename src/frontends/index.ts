@@ -5,4 +5,6 @@
 export { dockerfileFrontend, parseGitRef } from './dockerfile/index.ts';
 export { NotAnImage } from './not-an-image.ts';
 export { createSbomScanner, sbomAttestation } from './sbom-scanner.ts';
+export { checkFrontendCapabilities, findFrontendImage, frontendProcess, needsNoNetwork } from './gateway/index.ts';
+export type { FrontendImage, FrontendProcess } from './gateway/index.ts';
 export type * from './types.ts';

@@ -5,7 +5,7 @@ import { LLB_CAPS } from '../../llb/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import { Op } from '../../proto/ops.pb.ts';
 import type { Definition } from '../../proto/ops.pb.ts';
-import type { GatewayClient, GatewayRef } from '../types.ts';
+import type { GatewayClient, GatewayRef, GatewaySolveRequest } from '../types.ts';
 import { dockerfileFrontend } from './index.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}` as Digest;
@@ -45,6 +45,8 @@ interface Outcome {
   readonly resolved: string[];
   /** Everything that was asked for, in order. */
   readonly asked: string[];
+  /** Requests to other frontends. */
+  readonly forwarded: readonly Omit<GatewaySolveRequest, 'definition'>[];
   readonly config: typeof BASE & { history: { created_by: string; empty_layer?: boolean }[] };
   readonly metadata: ReadonlyMap<string, Uint8Array>;
 }
@@ -53,12 +55,14 @@ async function build(
   files: string | Record<string, string>,
   opts: Record<string, string> = {},
   base: object = BASE,
+  answer?: Error,
 ): Promise<Outcome> {
   const all = typeof files === 'string' ? { Dockerfile: files } : files;
   const definitions: Definition[] = [];
   const warnings: string[] = [];
   const resolved: string[] = [];
   const asked: string[] = [];
+  const forwarded: Omit<GatewaySolveRequest, 'definition'>[] = [];
   const ref = {
     readFile: async (path: string) => {
       if (!Object.hasOwn(all, path)) throw new Error(`open ${path}: no such file or directory`);
@@ -72,10 +76,15 @@ async function build(
       workers: [{ id: 'w', labels: new Map(), platforms: [{ os: 'linux', architecture: 'amd64' }] }],
       product: 'test',
       llbCaps: new Set(LLB_CAPS.map((c) => c.id)),
-      frontendCaps: new Set<string>(),
+      frontendCaps: new Set(['frontend.inputs']),
     }),
     inputs: async () => new Map(),
-    solve: async ({ definition }: { definition: Definition }) => {
+    solve: async ({ definition, ...other }: GatewaySolveRequest) => {
+      if (definition === undefined) {
+        if (answer instanceof Error) throw answer;
+        forwarded.push(other);
+        return { ref, metadata: new Map([['by', Buffer.from(other.frontend ?? '')]]) };
+      }
       definitions.push(definition);
       asked.push(...stepsOf(definition).map((step) => step.name));
       return { ref, metadata: new Map() };
@@ -97,6 +106,7 @@ async function build(
     warnings,
     resolved,
     asked,
+    forwarded,
     metadata,
     config: config === undefined ? undefined : JSON.parse(Buffer.from(config).toString()),
   };
@@ -351,15 +361,50 @@ void test('errors carry the lines they are about', async () => {
   }
 });
 
-void test('another frontend is never silently ignored', async () => {
-  const text = '# syntax=docker/dockerfile:1\nFROM scratch\nCOPY a /\n';
-  await assert.rejects(build(text), /docker\/dockerfile:1.*BUILDKIT_SYNTAX=dockerfile\.v0/);
-  await assert.rejects(
-    build('FROM scratch', { 'build-arg:BUILDKIT_SYNTAX': 'x/y' }),
-    /x\/y.*BUILDKIT_SYNTAX=dockerfile\.v0/,
-  );
-  assert.equal((await build(text, { 'build-arg:BUILDKIT_SYNTAX': 'dockerfile.v0' })).steps.length, 2);
+void test('another frontend gets the build, with all that was asked', async () => {
+  const text = '# syntax=docker/dockerfile:1 a b\nFROM scratch\nCOPY a /\n';
+  const other = await build(text, { target: 't' });
+  assert.equal(other.metadata.get('by')?.toString(), 'gateway.v0');
+  const [request] = other.forwarded;
+  assert.deepEqual(Object.fromEntries(request.frontendOpt ?? []), {
+    target: 't',
+    source: 'docker/dockerfile:1',
+    cmdline: 'docker/dockerfile:1 a b',
+  });
+  assert.deepEqual(request.frontendInputs, new Map());
+  const argument = await build(text, { 'build-arg:BUILDKIT_SYNTAX': ' x/y z' });
+  assert.equal(argument.forwarded[0].frontendOpt?.get('source'), 'x/y');
+  assert.equal(argument.forwarded[0].frontendOpt?.get('cmdline'), ' x/y z');
+  // The one that was chosen so builds.
   assert.equal((await build(text, { cmdline: 'docker/dockerfile:1' })).steps.length, 2);
+  const caps = { 'frontend.caps': 'moby.buildkit.frontend.inputs,new.one+forward' };
+  assert.equal((await build(text, caps)).forwarded.length, 1);
+  await assert.rejects(build('FROM scratch', caps), /unsupported frontend capability new\.one/);
+  await assert.rejects(build(text, { 'frontend.caps': 'new.one' }), /unsupported frontend capability new\.one/);
+});
+
+void test('what went wrong in another frontend points to where it was asked for', async () => {
+  const failed = new BuildError(Code.NotFound, 'no such image');
+  const lines = async (text: string, opts: Record<string, string>, answer: Error) => {
+    const error = (await build(text, opts, BASE, answer).catch((e: unknown) => e)) as BuildError;
+    const source = error.findDetail('errdefs.Source') as { ranges: { start: { line: number } }[] } | undefined;
+    return [error.code, error.message, source?.ranges[0].start.line];
+  };
+  assert.deepEqual(await lines('#!/bin/x\n# syntax=x/y\nFROM scratch', {}, failed), [
+    Code.NotFound,
+    'no such image',
+    2,
+  ]);
+  const own = failed.withDetail({
+    typeUrl: 'github.com/moby/buildkit/errdefs.Source+json',
+    value: Buffer.from('{"ranges":[{"start":{"line":7}}]}'),
+  });
+  assert.deepEqual(await lines('# syntax=x/y\nFROM scratch', {}, own), [Code.NotFound, 'no such image', 7]);
+  assert.deepEqual(await lines('FROM scratch', { 'build-arg:BUILDKIT_SYNTAX': 'x/y' }, failed), [
+    Code.NotFound,
+    'failed with build-arg:BUILDKIT_SYNTAX = x/y: no such image',
+    undefined,
+  ]);
 });
 
 void test('subrequests', async () => {

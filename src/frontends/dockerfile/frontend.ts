@@ -1,5 +1,5 @@
 /** One build: options checked, the Dockerfile read, each platform lowered and handed over to be solved. */
-import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError } from '../../base/index.ts';
+import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError, wrapError } from '../../base/index.ts';
 import { sourceInfoJson } from '../../llb/index.ts';
 import type { ResultAttestation, SourceMap } from '../../llb/index.ts';
 import { defaultPlatform, formatPlatform, goJsonBytes, normalizePlatform } from '../../oci/index.ts';
@@ -11,7 +11,7 @@ import { BuildContext } from './build-context.ts';
 import type { DockerfileSource } from './build-context.ts';
 import { lintReport } from './lint-report.ts';
 import type { LintWarning } from './lint/index.ts';
-import { LocatedError, textError, toWireRanges } from './located-error.ts';
+import { LocatedError, toWireRanges } from './located-error.ts';
 import type { LineRange } from './located-error.ts';
 import { convert, imageJson } from './lower/index.ts';
 import type { Converted } from './lower/index.ts';
@@ -21,20 +21,26 @@ import type { Options } from './options.ts';
 import { detectSyntax } from './parse/index.ts';
 import { answerSubrequest } from './subrequests.ts';
 
-const BUILT_IN = 'dockerfile.v0';
+const SYNTAX_ARGUMENT = 'build-arg:BUILDKIT_SYNTAX';
 const CAPABILITIES = new Set(
   ['inputs', 'subrequests', 'contexts', 'gitquerystring'].map((name) => `moby.buildkit.frontend.${name}`),
 );
 
-/** The first that this frontend does not have; with `+forward`, one that only matters where nothing else takes over. */
-function checkCapabilities(wanted: string): void {
+/**
+ * Throws for a capability that this frontend does not have. For one that is asked for with `+forward`, the error is returned: it
+ * only matters where no other frontend takes over.
+ */
+function checkCapabilities(wanted: string): BuildError | undefined {
+  let missing: BuildError | undefined;
   for (const cap of wanted === '' ? [] : wanted.split(',')) {
     const name = cap.split('+', 1)[0];
     if (CAPABILITIES.has(name)) continue;
-    throw new BuildError(Code.Unimplemented, `unsupported frontend capability ${name}`, {
+    missing = new BuildError(Code.Unimplemented, `unsupported frontend capability ${name}`, {
       details: [jsonDetail('errdefs.FrontendCap', { name })],
     });
+    if (!cap.includes('+forward')) throw missing;
   }
+  return missing;
 }
 
 function withSource(error: BuildError, map: SourceMap, ranges: readonly LineRange[]): BuildError {
@@ -52,24 +58,38 @@ function withSources(thrown: unknown, map: SourceMap): BuildError {
   return error.locations.reduce<BuildError>((e, ranges) => withSource(e, map, ranges), error);
 }
 
-/** A file that asks for another frontend must not be read by this one in silence. */
-function checkSyntax(options: Options, map: SourceMap): void {
-  // Set when this frontend was itself chosen by such a line.
-  if (options.raw.has('cmdline')) return;
-  const refuse = (what: string, ref: string): BuildError =>
-    textError(
-      `${what} asks for the frontend image ${ref}, which cannot be run here: ` +
-        `pass the build argument BUILDKIT_SYNTAX=${BUILT_IN} to use the built-in frontend`,
-    );
-  const argument = options.raw.get('build-arg:BUILDKIT_SYNTAX');
-  if (argument !== undefined) {
-    const ref = argument.trim().split(' ', 1)[0];
-    if (ref !== BUILT_IN) throw refuse('build-arg:BUILDKIT_SYNTAX', ref === '' ? '""' : ref);
-    return;
+/** Hands the build over to the frontend image `source`, with everything that was asked and given. */
+async function forward(client: GatewayClient, source: string, cmdline: string): Promise<Awaited<ReturnType<Frontend>>> {
+  const { opts, frontendCaps } = client.buildOpts();
+  const frontendOpt = new Map([...opts, ['cmdline', cmdline], ['source', source]]);
+  const frontendInputs = frontendCaps.has('frontend.inputs') ? await client.inputs() : undefined;
+  return await client.solve({ frontend: 'gateway.v0', frontendOpt, ...(frontendInputs && { frontendInputs }) });
+}
+
+function hasSource(error: BuildError): boolean {
+  return error.findDetail('errdefs.Source') !== undefined;
+}
+
+/** Another frontend where one is asked for, by the build or by the file; undefined: this one. */
+async function forwarded(
+  client: GatewayClient,
+  options: Options,
+  map: SourceMap,
+): Promise<Awaited<ReturnType<Frontend>> | undefined> {
+  // Set when this frontend was itself chosen so.
+  if (options.raw.has('cmdline')) return undefined;
+  const argument = options.raw.get(SYNTAX_ARGUMENT);
+  const found = argument === undefined ? detectSyntax(new TextDecoder().decode(map.data)) : undefined;
+  try {
+    if (argument !== undefined) return await forward(client, argument.trim().split(' ', 1)[0], argument);
+    if (found !== undefined) return await forward(client, found.value, found.full);
+    return undefined;
+  } catch (thrown) {
+    const error = toBuildError(thrown);
+    if (hasSource(error)) throw error;
+    if (found !== undefined) throw withSource(error, map, found.location);
+    throw wrapError(error, `failed with ${SYNTAX_ARGUMENT} = ${argument}`);
   }
-  const found = detectSyntax(new TextDecoder().decode(map.data));
-  if (found === undefined || found.value === BUILT_IN) return;
-  throw withSource(refuse('the syntax directive', found.value), map, found.location);
 }
 
 /** Warnings are sent as they come; the build waits for them in the end. */
@@ -227,11 +247,13 @@ async function lint(
 
 export const dockerfileFrontend: Frontend = async (client, signal) => {
   const options = parseOptions(client.buildOpts());
+  const missing = checkCapabilities(options.raw.get('frontend.caps') ?? '');
   const context = new BuildContext(client, options);
   const source = await context.dockerfile('Dockerfile');
   throwIfAborted(signal);
-  checkSyntax(options, source.map);
-  checkCapabilities(options.raw.get('frontend.caps') ?? '');
+  const other = await forwarded(client, options, source.map);
+  if (other !== undefined) return other;
+  if (missing !== undefined) throw missing;
   try {
     const request = options.raw.get('requestid');
     if (request === 'frontend.lint') return await lint(client, options, context, source);

@@ -4,3 +4,4 @@
  */
 export { dockerfileFrontend } from './frontend.ts';
 export { parseGitRef } from './git-ref.ts';
+export { namedContext } from './named-context.ts';

@@ -20,7 +20,7 @@ import { deferredState } from './deferred-state.ts';
 import { prefixError, textError } from './located-error.ts';
 import { readImage } from './lower/image.ts';
 import type { Image } from './lower/image.ts';
-import { fullReference } from './options.ts';
+import { fullReference, parseOptions } from './options.ts';
 import type { Options } from './options.ts';
 
 export interface NamedContext {
@@ -32,6 +32,16 @@ interface Request {
   readonly platform: Platform;
   /** What will be needed of a local one, asked when everything is known. */
   readonly paths: () => readonly string[];
+}
+
+/** What the client passed in place of the image `name`, for the platform of the build; undefined: nothing. */
+export async function namedContext(
+  client: GatewayClient,
+  name: string,
+): Promise<{ state: State; image?: Image } | undefined> {
+  const options = parseOptions(client.buildOpts());
+  const request = { name, platform: options.buildPlatform, paths: () => [] };
+  return await new NamedContexts(client, options).find(request)?.load();
 }
 
 export class NamedContexts {
