@@ -13,6 +13,7 @@ import type { SolveRequest } from '../proto/control.pb.ts';
 import { compressionOfAttrs, inlineCacheOf, resolveExports } from '../remotecache/index.ts';
 import type { CacheExporter, ResolvedExports } from '../remotecache/index.ts';
 import type { CachedResult, Job } from '../solver/index.ts';
+import { COMPATIBILITY_VALUE, CURRENT_COMPATIBILITY } from '../sources/index.ts';
 import type { ImmutableRef } from '../storage/index.ts';
 import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
@@ -40,7 +41,6 @@ import { checkPlatforms } from './platform-check.ts';
 import { statusToWire } from './status-wire.ts';
 
 /** Of builds whose client does not say which it expects. */
-const CURRENT_COMPATIBILITY = 30;
 
 type LazyResult = BuildResult<LazyRef | undefined>;
 
@@ -158,6 +158,7 @@ export class Builds {
       },
     });
     job.setValue(BRIDGE_VALUE, bridge);
+    job.setValue(COMPATIBILITY_VALUE, Number(request.CompatibilityVersion) || CURRENT_COMPATIBILITY);
     // An empty definition is scratch; without any the client itself is the frontend.
     const remote = request.Definition === undefined && request.Frontend === '';
     const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs, 0) : undefined;

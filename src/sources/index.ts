@@ -15,6 +15,7 @@ import { createOciLayoutSource } from './oci-layout.ts';
 import type { Source } from './types.ts';
 
 export type * from './types.ts';
+export { COMPATIBILITY_VALUE, CURRENT_COMPATIBILITY } from './compatibility.ts';
 export { createBlobSource } from './blob.ts';
 export { createHttpSource } from './http/index.ts';
 export type { HttpSourceDeps } from './http/index.ts';

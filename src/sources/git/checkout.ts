@@ -6,6 +6,7 @@ import { redactCredentials } from '../../llb/index.ts';
 import { mountLocally } from '../../storage/index.ts';
 import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
 import type { GitRequest } from './attrs.ts';
+import { keptName } from './fetch.ts';
 import type { FetchedRepository } from './fetch.ts';
 import { isCommitId } from './git-program.ts';
 import type { Git } from './git-program.ts';
@@ -118,19 +119,13 @@ class Checkout {
     const { git, ref, commitish } = this.#repository;
     const isTag = (await git.text('cat-file', '-t', commitish)) === 'tag';
     if (isTag) {
-      const source = isCommitId(commitish) ? await this.#named(commitish) : commitish;
+      const source = isCommitId(commitish) ? keptName(commitish) : commitish;
       return `${source}:${ref.startsWith('refs/tags/') ? ref : `refs/tags/${ref}`}`;
     }
     if (!isCommitId(commitish)) return `${commitish}:${ref}`;
     // Only what has a name can be fetched.
-    const source = await this.#named(commitish);
+    const source = keptName(commitish);
     return isCommitId(ref) ? source : `${source}:${ref}`;
-  }
-
-  async #named(id: string): Promise<string> {
-    const name = `refs/buildkit/${id}`;
-    await this.#repository.git.run('update-ref', name, id);
-    return name;
   }
 
   async #moveUp(tree: string, subdir: string): Promise<void> {

@@ -104,12 +104,16 @@ async function fetchInto(
   return { git, ref, commitish };
 }
 
-/** A commit that was said needs fetching once; so does what a bundle has under a name, which cannot change. */
-async function isThere(git: Git, commitish: string, { request, resolved }: FetchTarget): Promise<boolean> {
-  if (isCommitId(commitish)) return git.succeeds('cat-file', '-e', `${commitish}^{commit}`);
-  if (request.bundle === undefined || !(await git.succeeds('cat-file', '-e', resolved.checksum))) return false;
-  await git.run('update-ref', '--no-deref', commitish, resolved.checksum);
-  return true;
+/** An object alone may be what a fetch that was killed has left; a name is only given to what is complete. */
+async function isThere(git: Git, commitish: string, { resolved }: FetchTarget): Promise<boolean> {
+  const name = isCommitId(commitish) ? keptName(commitish) : commitish;
+  const args = ['rev-parse', '--verify', '--quiet', name];
+  return (await git.succeeds(...args)) && (await git.text(...args)) === resolved.checksum;
+}
+
+/** The name of a commit that was fetched by its id, which would have none else. */
+export function keptName(id: string): string {
+  return `refs/buildkit/${id}`;
 }
 
 /** The fetched ref is kept below refs/tags, whatever it is: then it is advertised at the next fetch. */
@@ -143,7 +147,12 @@ async function fetchRef(
 
   // The remote may have moved since the key was made. The commit of the key counts.
   const expected = resolved.checksum;
-  if ((await git.text('rev-parse', commitish)) === expected) return;
+  if ((await git.text('rev-parse', commitish)) === expected) {
+    // Where the remote had it not, the checkout will say so.
+    const isNew = isCommitId(commitish) && (await git.succeeds('cat-file', '-e', `${commitish}^{commit}`));
+    if (isNew) await git.run('update-ref', keptName(commitish), commitish);
+    return;
+  }
   if (!(await git.succeeds('cat-file', '-e', expected))) {
     await remote('--tags', ...unshallow(), '--', origin, expected);
     try {

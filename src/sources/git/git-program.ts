@@ -36,7 +36,6 @@ const MAX_OUTPUT = 8 * 1024 * 1024;
 const MAX_ERROR = 64 * 1024;
 
 /** A server that sends nothing for so long is given up: over HTTP by git itself, else by looking at the processes. */
-const HTTP_IDLE_SECONDS = 60;
 const IDLE_MS = 300_000;
 
 export class GitError extends BuildError {
@@ -178,7 +177,7 @@ export class Git {
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_HTTP_LOW_SPEED_LIMIT: '1',
-      GIT_HTTP_LOW_SPEED_TIME: String(HTTP_IDLE_SECONDS),
+      GIT_HTTP_LOW_SPEED_TIME: String(IDLE_MS / 1000),
       HOME: '/dev/null',
       LC_ALL: 'C',
     };

@@ -3,6 +3,7 @@ import type { StepFacts } from '../../attest/index.ts';
 import { BuildError, Code, internal, invalidArgument, isNotFound, KeyedMutex } from '../../base/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
+import { compatibilityOf } from '../compatibility.ts';
 import { askerOf } from '../image.ts';
 import type { ImageDeps } from '../image-origin.ts';
 import type { DescribeOptions, Source, SourceDescription, SourceInstance, SourceKey } from '../types.ts';
@@ -29,6 +30,8 @@ export interface GitSourceDeps extends ImageDeps {
 }
 
 const SNAPSHOT_NOTE = 'git-snapshot';
+/** The compatibility version that makes files writable for all. */
+const OLD_FILE_MODES = 10;
 
 /** Everything that the git sources of one daemon share. */
 interface GitWorld extends GitSourceDeps {
@@ -128,10 +131,11 @@ class GitInstance implements SourceInstance {
 
   #checkout(context: JobContext, resolved: ResolvedRef): Promise<ImmutableRef> {
     const { accessor } = this.#world;
+    const oldFileModes = compatibilityOf(context) === OLD_FILE_MODES;
     return this.#withRepository(context, resolved, (repository) =>
       this.#request.checkoutBundle
         ? checkoutBundle(accessor, repository, this.#request)
-        : checkoutTree(accessor, repository, this.#request, { oldFileModes: false }, context.signal),
+        : checkoutTree(accessor, repository, this.#request, { oldFileModes }, context.signal),
     );
   }
 

@@ -238,6 +238,8 @@ class Build {
   readonly storage = new FakeStorage();
   readonly logs: string[] = [];
   secrets: Record<string, string> = {};
+  /** Compatibility versions of the builds that share it. */
+  versions: number[] = [30];
   /** What registries have. */
   blob = Buffer.alloc(0);
   readonly fetched: string[] = [];
@@ -272,7 +274,7 @@ class Build {
       log: (_: number, data: Uint8Array) => void this.logs.push(Buffer.from(data).toString()),
     },
     sessions: () => ['s'],
-    values: () => [],
+    values: () => this.versions,
     once: (key: string, work: () => Promise<unknown>) => {
       const known = this.#once.get(key) ?? work();
       this.#once.set(key, known);
@@ -434,6 +436,40 @@ void test('a folder of the repository is a folder all the way', async () => {
   await refuse('a/b', 'invalid subdir a/b: git subpath "a/b" contains non-directory "a/b"');
   await refuse('x/y', 'invalid subdir x/y: failed to lstat "x": statat x: no such file or directory');
   assert.deepEqual((await build.checkout(origin, '#main:../../a')).names, ['b']);
+});
+
+void test('a remote is asked only for what is not there as a whole', async () => {
+  const origin = await Origin.start();
+  const commit = origin.commit({ a: 'one', 'd/b': 'two' });
+  const build = new Build();
+  await build.checkout(origin, '#main');
+  await build.checkout(origin, `#${commit}:d`);
+  const asked = origin.requests.length;
+  await build.checkout(origin, '#main', { 'git.keepgitdir': 'true' });
+  await build.checkout(origin, `#${commit}`, { 'git.keepgitdir': 'true' });
+  assert.equal(origin.requests.length, asked);
+
+  // As a fetch leaves it that ends before its last object.
+  const shared = [...build.storage.records.values()].find((r) =>
+    [...r.indexes].some((i) => i.startsWith('git-remote')),
+  );
+  const other = origin.commit({ c: 'three' });
+  const object = origin.git('cat-file', 'commit', other);
+  const dir = shared?.dir ?? '';
+  execFileSync('git', ['--git-dir', dir, 'hash-object', '-t', 'commit', '-w', '--stdin'], { input: `${object}\n` });
+  assert.deepEqual((await build.checkout(origin, `#${other}`)).names, ['a', 'c', 'd']);
+});
+
+void test('builds may want the file modes of an older daemon', async () => {
+  const origin = await Origin.start();
+  origin.commit({ a: 'one' });
+  const build = new Build();
+  build.versions = [10, 10];
+  const { dir } = await build.checkout(origin, '#main');
+  assert.equal(statSync(join(dir, 'a')).mode & 0o777, 0o666);
+  build.versions = [10, 30];
+  const both = build.checkout(origin, '#main:/', { 'git.skipsubmodules': 'true' });
+  await assert.rejects(both, { message: 'conflicting compatibility versions in shared solve state: 10 != 30' });
 });
 
 void test('submodules come with it, those of this machine do not', async () => {
