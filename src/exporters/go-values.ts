@@ -1,11 +1,11 @@
 /** Go's reading of attribute values and times, where results depend on it. */
-import { BuildError, Code } from '../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../base/index.ts';
 
 /** strconv.ParseBool. */
 export function parseGoBool(key: string, value: string, context = `non-bool value specified for ${key}`): boolean {
   if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
   if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
-  throw new BuildError(Code.Unknown, `${context}: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
+  throw invalidArgument(`${context}: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
 }
 
 /** strconv.ParseInt in base 10. */

@@ -1,4 +1,4 @@
-import { BuildError, Code } from '../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import type { Compression, CompressionType } from '../oci/types.ts';
 import { Annotations } from './annotations.ts';
 import { parseGoBool, parseGoInt } from './go-values.ts';
@@ -28,7 +28,7 @@ const TYPES: ReadonlySet<string> = new Set<CompressionType>(['uncompressed', 'gz
 
 function parseCompression(attrs: ReadonlyMap<string, string>): Compression {
   const type = attrs.get('compression') ?? 'gzip';
-  if (!TYPES.has(type)) throw new BuildError(Code.Unknown, `unsupported compression type ${type}`);
+  if (!TYPES.has(type)) throw invalidArgument(`unsupported compression type ${type}`);
   const forced = attrs.get('force-compression');
   const force =
     forced !== undefined &&

@@ -1,6 +1,6 @@
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, Code, mapConcurrent, throwIfAborted, unimplemented } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, mapConcurrent, throwIfAborted, unimplemented } from '../base/index.ts';
 import { sendTree } from '../files/index.ts';
 import { sendDirectory } from '../session/index.ts';
 import type { SessionCaller } from '../session/types.ts';
@@ -29,7 +29,7 @@ export function parseFileOptions(attrs: ReadonlyMap<string, string>): FileOption
   const split = attrs.get('platform-split');
   const mode = (attrs.get('mode') ?? '').trim().toLowerCase();
   if (mode !== '' && mode !== 'copy' && mode !== 'delete') {
-    throw new BuildError(Code.Unknown, `invalid local exporter mode ${JSON.stringify(attrs.get('mode'))}`);
+    throw invalidArgument(`invalid local exporter mode ${JSON.stringify(attrs.get('mode'))}`);
   }
   return {
     epoch: epoch === undefined ? undefined : parseEpoch('source-date-epoch', epoch),

@@ -1,6 +1,6 @@
 /** BuildOp: an input holds a marshalled definition in a file; it is loaded and built in the op's place. */
 import { constants, openSync, closeSync, fstatSync, readFileSync } from 'node:fs';
-import { internal, invalidArgument, wrapError } from '../base/index.ts';
+import { internal, invalidArgument, isNotFound, notFound, wrapError } from '../base/index.ts';
 import { resolveInRoot } from '../host/index.ts';
 import { goJson } from '../oci/index.ts';
 import { Definition } from '../proto/ops.pb.ts';
@@ -51,6 +51,7 @@ function readDefinition(root: string, name: string): Definition {
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
+    if (isNotFound(error)) throw notFound(`failed to open ${name}: no such file or directory`, { cause: error });
     throw wrapError(error, `failed to open ${name}`);
   }
   try {
@@ -58,7 +59,12 @@ function readDefinition(root: string, name: string): Definition {
     if (!stat.isFile()) throw invalidArgument(`${name} is not a regular file`);
     if (stat.size > MAX_DEFINITION_BYTES)
       throw invalidArgument(`${name} is too large for a definition: ${stat.size} bytes`);
-    return Definition.decode(readFileSync(fd));
+    const bytes = readFileSync(fd);
+    try {
+      return Definition.decode(bytes);
+    } catch (error) {
+      throw invalidArgument(`failed to parse llb definition ${name}: ${(error as Error).message}`, { cause: error });
+    }
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,5 @@
 /** What clients write after `--export-cache` and `--import-cache`. */
-import { BuildError, Code } from '../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import type { Compression, CompressionType } from '../oci/types.ts';
 
 export type CacheAttrs = ReadonlyMap<string, string>;
@@ -20,7 +20,7 @@ export function flagOf(attrs: CacheAttrs, key: string, context = `failed to pars
   if (value === undefined) return undefined;
   const parsed = parseBool(value);
   if (parsed !== undefined) return parsed;
-  throw new BuildError(Code.Unknown, `${context}: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
+  throw invalidArgument(`${context}: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
 }
 
 /** What is no bool counts as false (upstream: control/control.go parseCacheExportIgnoreError). */
@@ -38,7 +38,7 @@ const TYPES: ReadonlySet<string> = new Set<CompressionType>(['uncompressed', 'gz
 /** Upstream: util/compression/attrs.go. Exporters of images take the same attributes. */
 export function compressionOfAttrs(attrs: CacheAttrs): Compression {
   const type = attrs.get('compression') ?? 'gzip';
-  if (!TYPES.has(type)) throw new BuildError(Code.Unknown, `unsupported compression type ${type}`);
+  if (!TYPES.has(type)) throw invalidArgument(`unsupported compression type ${type}`);
   const given = attrs.get('force-compression');
   const complaint = `non-bool value ${given} specified for force-compression`;
   const force = given === '' || flagOf(attrs, 'force-compression', complaint) === true;

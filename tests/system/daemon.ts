@@ -49,6 +49,10 @@ export class Daemon {
     return new Running(join(project, 'bin/buildkitd'), args, { timeoutMs: 280_000, env });
   }
 
+  get pid(): number {
+    return this.#running.child.pid as number;
+  }
+
   /** What it said so far. */
   get log(): string {
     return this.#running.stderr;

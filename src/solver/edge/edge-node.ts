@@ -365,7 +365,7 @@ export class EdgeNode {
     const outputs = await this.vertex.run(inputs, work.misses, signal);
     if (this.output >= outputs.length) {
       throw new BuildError(
-        Code.Unknown,
+        Code.InvalidArgument,
         `invalid response from exec need ${this.output} index but ${outputs.length} results received`,
       );
     }
