@@ -205,3 +205,20 @@ export async function mapConcurrent<I, O>(
     return s.value;
   });
 }
+
+const TURN_MS = 4;
+
+/** One turn of work between others' on the event loop, for loops that a client makes long. */
+export class Turn {
+  #since = performance.now();
+
+  get isSpent(): boolean {
+    return performance.now() - this.#since > TURN_MS;
+  }
+
+  /** Lets everybody else have theirs, and begins anew. */
+  async pass(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#since = performance.now();
+  }
+}

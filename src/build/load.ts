@@ -1,10 +1,10 @@
 /**
  * A wire Definition becomes vertices: checked at the door, identifiers in canonical form, digests computed anew from
  * the leaves up (a changed source changes every digest above it), platforms filled in after hashing as upstream does.
- * Every walk is over a list or memoised: the cost is linear in ops and inputs.
+ * Every walk is over a list or memoised: the cost is linear in ops and inputs, and other clients' calls are answered meanwhile.
  */
 import { createHash } from 'node:crypto';
-import { BuildError, Code, invalidArgument, wrapError } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, Turn, wrapError } from '../base/index.ts';
 import { encodeOp, isKnownLlbCap, validateOp, vertexName } from '../llb/index.ts';
 import { defaultPlatform, normalizePlatform } from '../oci/index.ts';
 import type { Platform } from '../oci/index.ts';
@@ -32,9 +32,10 @@ interface Loaded {
 /** Bounds what one definition may ask of the daemon's memory. */
 const MAX_OPS = 200_000;
 
-function decodeOps(definition: Definition): Map<string, Loaded> {
+async function decodeOps(definition: Definition, turn: Turn): Promise<Map<string, Loaded>> {
   const ops = new Map<string, Loaded>();
   for (const bytes of definition.def) {
+    if (turn.isSpent) await turn.pass();
     let op: Op;
     try {
       op = Op.decode(bytes);
@@ -137,7 +138,8 @@ export async function loadDefinition(definition: Definition, options: LoadOption
   if (definition.def.length === 0) throw invalidArgument('invalid empty definition');
   if (definition.def.length > MAX_OPS)
     throw new BuildError(Code.ResourceExhausted, `definition has more than ${MAX_OPS} ops`);
-  const ops = decodeOps(definition);
+  const turn = new Turn();
+  const ops = await decodeOps(definition, turn);
   const last = digestOf(definition.def[definition.def.length - 1]);
   const terminal = ops.get(last) as Loaded;
   if (ops.size < 2) throw invalidArgument(`invalid LLB with ${ops.size} vertexes`);
@@ -158,6 +160,7 @@ export async function loadDefinition(definition: Definition, options: LoadOption
   const pruned = new Map<string, boolean>();
   for (const digest of order) {
     if (digest === last) break;
+    if (turn.isSpent) await turn.pass();
     const { op, metadata } = ops.get(digest) as Loaded;
     validateOp(op);
     checkCaps(metadata);
