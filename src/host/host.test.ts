@@ -79,6 +79,30 @@ void test('mounts are all or nothing', { skip }, (t) => {
   assert.ok(!existsSync(join(dir, 'gone')));
 });
 
+void test('a volatile overlay can be mounted again, by others and after a crash', { skip }, (t) => {
+  const dir = folder(t);
+  const [lower, upper, work, one, two] = ['l', 'u', 'w', 'm1', 'm2'].map((name) => join(dir, name));
+  for (const path of [lower, upper, work, one, two]) mkdirSync(path);
+  const options = ['index=off', 'volatile', `workdir=${work}`, `upperdir=${upper}`, `lowerdir=${lower}`];
+  const overlay = { type: 'overlay', source: 'overlay', options };
+  mount([overlay], one);
+  try {
+    writeFileSync(join(one, 'file'), 'x');
+    mount([overlay], two);
+    assert.equal(readFileSync(join(two, 'file'), 'utf8'), 'x');
+  } finally {
+    unmount(two);
+    unmount(one);
+  }
+  mkdirSync(join(work, 'work/incompat/volatile'), { recursive: true });
+  mount([overlay], one);
+  try {
+    assert.ok(!existsSync(join(work, 'work/incompat')));
+  } finally {
+    unmount(one);
+  }
+});
+
 void test('a child is reaped, and killed by its signal', async () => {
   const stdio = ['ignore', 'ignore', 'ignore'] as const;
   const child = await spawnProcess({ command: '/bin/sh', args: ['-c', 'exit 3'], stdio });

@@ -1,5 +1,6 @@
 /** Mounting, all or nothing. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { cString, errnoError, fail, lastErrno, libcFunction } from './libc.ts';
 import { MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseMountOptions } from './mount-options.ts';
 
@@ -56,12 +57,27 @@ function withShortData(data: readonly string[], use: (data: string) => void): vo
   }
 }
 
+/**
+ * A volatile overlay, which does not write its files to the disk when it is unmounted, leaves a mark in its work directory,
+ * and the kernel mounts nothing on such a mark. Whether files are on the disk is known elsewhere (storage's sync generations),
+ * so marks go: before, in case that the one who mounted last was killed, and after, so that a second mount works.
+ */
+function clearVolatileMark(data: readonly string[]): void {
+  const work = data.find((option) => option.startsWith('workdir='))?.slice('workdir='.length);
+  if (work === undefined || !data.includes('volatile')) return;
+  rmSync(join(work, 'work/incompat'), { recursive: true, force: true });
+}
+
 function mountOne(mount: HostMount, target: string): void {
   const { flags, propagation, data } = parseMountOptions(mount.options);
   const bind = (flags & MS_BIND) !== 0;
   if (bind) call(mount.source, target, null, flags & (MS_BIND | MS_REC), null);
-  else withShortData(data, (text) => call(mount.source, target, mount.type, flags, text));
+  else {
+    clearVolatileMark(data);
+    withShortData(data, (text) => call(mount.source, target, mount.type, flags, text));
+  }
   try {
+    if (!bind) clearVolatileMark(data);
     if (bind && ((flags & MS_RDONLY) !== 0 || mount.options.some((o) => BIND_ATTRIBUTES.includes(o)))) {
       call('none', target, null, (flags & ~MS_REC) | MS_REMOUNT, null);
     }

@@ -87,8 +87,7 @@ void test('the file shrinks after deletions', async (t) => {
   db.transaction(() => {
     for (let i = 0; i < 5000; i++) db.run('INSERT INTO thing VALUES (?, ?)', `id-${i}`, 'x'.repeat(1000));
   });
-  await db.compact();
-  const full = statSync(path).size;
+  const full = statSync(path).size + statSync(`${path}-wal`).size;
   assert.ok(full > 4_000_000);
   db.run('DELETE FROM thing');
   await db.compact();

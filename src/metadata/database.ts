@@ -30,10 +30,13 @@ export interface Database {
   iterate<T extends Row = Row>(sql: string, ...values: SqlValue[]): IterableIterator<T>;
   /** All or nothing. `work` is synchronous; a transaction within one joins it. */
   transaction<T>(work: () => T): T;
-  /** Gives room that deletions left back to the file system. */
+  /** Gives room that deletions left back to the file system, when it is worth it. */
   compact(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Fewer free pages than that (a megabyte) are used again soon: a thread for them would cost more. */
+const WORTH_PAGES = 256;
 
 /** Of the file's layout as a whole; each folder's tables have versions of their own. */
 const LAYOUT = 1;
@@ -115,7 +118,8 @@ class SqliteDatabase implements Database {
   }
 
   async compact(): Promise<void> {
-    await this.#checkpoints.compact();
+    const free = Number(this.find('PRAGMA freelist_count')?.['freelist_count']);
+    if (free >= WORTH_PAGES) await this.#checkpoints.compact();
   }
 
   async close(): Promise<void> {

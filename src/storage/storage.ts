@@ -14,6 +14,7 @@ import type { StorageKernel } from './kernel.ts';
 import { offerMounts } from './local-mount.ts';
 import { openCache } from './refs/index.ts';
 import { openSnapshotter, probeOverlay, SyncGenerations } from './snapshots/index.ts';
+import type { OverlayAbilities } from './snapshots/index.ts';
 import type { SnapshotterName } from './snapshots/index.ts';
 import type { CacheAccessor, LazyBlobProvider, PruneOptions } from './types.ts';
 
@@ -56,20 +57,20 @@ async function chooseSnapshotter(
   root: string,
   wanted: SnapshotterName | 'auto',
   kernel: StorageKernel,
-): Promise<{ name: SnapshotterName; userxattr: boolean }> {
-  if (wanted === 'native') return { name: 'native', userxattr: false };
+): Promise<{ name: SnapshotterName; overlay?: OverlayAbilities }> {
+  if (wanted === 'native') return { name: 'native' };
   const overlay = await probeOverlay(root, kernel);
-  if (overlay !== undefined) return { name: 'overlayfs', userxattr: overlay.userxattr };
+  if (overlay !== undefined) return { name: 'overlayfs', overlay };
   if (wanted === 'overlayfs') throw new BuildError(Code.FailedPrecondition, `overlayfs does not work below ${root}`);
   logger.info('overlayfs does not work here: using the native snapshotter', { root });
-  return { name: 'native', userxattr: false };
+  return { name: 'native' };
 }
 
 export async function openStorage(options: OpenStorageOptions): Promise<Storage> {
   const { root, kernel } = options;
   mkdirSync(root, { recursive: true, mode: 0o711 });
   await using opened = new AsyncDisposableStack();
-  const { name, userxattr } = await chooseSnapshotter(root, options.snapshotter, kernel);
+  const { name, overlay } = await chooseSnapshotter(root, options.snapshotter, kernel);
   let { db } = options;
   if (db === undefined) {
     const own = openDatabase(join(root, 'buildkit.db'));
@@ -82,7 +83,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
     root,
     db,
     name,
-    userxattr,
+    ...(overlay === undefined ? {} : { overlay }),
     generation: () => generations.current(),
   });
   opened.defer(() => snapshotter.close());

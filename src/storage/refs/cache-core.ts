@@ -156,7 +156,7 @@ export class CacheCore {
       usageCount: data.usageCount + 1,
     });
     const both = record.twin === undefined ? [record] : [record, record.twin];
-    this.store.change({ put: both.map((r) => patch(r.data)) });
+    for (const r of both) this.store.changeSoon(patch(r.data));
   }
 
   /** Removes records that nobody holds, their twins, and then the files that no other record has. */
@@ -206,8 +206,9 @@ export class CacheCore {
     return orphans.length;
   }
 
-  /** Waits for the files of removed records. */
+  /** Waits for the files of removed records; what was used is saved. */
   async drained(): Promise<void> {
+    this.store.flush();
     await Promise.all(this.#removals);
     await this.blobs.drained();
     await this.options.snapshotter.drained();

@@ -13,6 +13,8 @@ const TABLES = [
    ) WITHOUT ROWID`,
 ];
 
+const LATE_MS = 1000;
+
 export interface RecordChange {
   readonly put?: readonly RecordData[];
   readonly remove?: readonly string[];
@@ -28,6 +30,9 @@ export class RecordStore {
   readonly #records = new Map<string, CacheRecord>();
   readonly #index = new Map<string, Set<CacheRecord>>();
   readonly #snapshots = new Map<SnapshotId, number>();
+  /** Records whose newest data is in memory only. */
+  readonly #late = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
 
   /** Records belong to the snapshotter that has their files: each has its own. */
   constructor(db: Database, snapshotter: string) {
@@ -94,18 +99,57 @@ export class RecordStore {
     this.#db.run('DELETE FROM cache_record WHERE snapshotter = ? AND id = ?', this.#snapshotter, id);
   }
 
+  #put(data: RecordData): void {
+    this.#db.run(
+      'INSERT OR REPLACE INTO cache_record (snapshotter, id, data) VALUES (?, ?, ?)',
+      this.#snapshotter,
+      data.id,
+      encodeRecord(data),
+    );
+  }
+
   change(change: RecordChange): void {
     this.#db.transaction(() => {
+      this.#writeLate();
       for (const id of change.remove ?? []) this.#delete(id);
-      for (const data of change.put ?? []) {
-        this.#db.run(
-          'INSERT OR REPLACE INTO cache_record (snapshotter, id, data) VALUES (?, ?, ?)',
-          this.#snapshotter,
-          data.id,
-          encodeRecord(data),
-        );
-      }
+      for (const data of change.put ?? []) this.#put(data);
     });
+    this.#late.clear();
+    this.#apply(change);
+  }
+
+  /**
+   * Changed in memory now, in the database with the next change or a second later: for what a killed daemon may forget. A
+   * build that finds everything in the cache would otherwise be a transaction for every step.
+   */
+  changeSoon(data: RecordData): void {
+    this.#apply({ put: [data] });
+    this.#late.add(data.id);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      try {
+        this.flush();
+      } catch (error) {
+        logger.warn('use of cache records could not be saved', { error });
+      }
+    }, LATE_MS).unref();
+  }
+
+  /** Writes what {@link changeSoon} has left. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#late.size > 0) this.change({});
+  }
+
+  #writeLate(): void {
+    for (const id of this.#late) {
+      const record = this.#records.get(id);
+      if (record !== undefined) this.#put(record.data);
+    }
+  }
+
+  #apply(change: RecordChange): void {
     for (const id of change.remove ?? []) {
       const record = this.get(id);
       this.#unlink(record);

@@ -2,6 +2,8 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LayerDirs } from '../tree/index.ts';
 import type { Mount } from '../types.ts';
+import { abilityOptions } from './overlay-abilities.ts';
+import type { OverlayAbilities } from './overlay-abilities.ts';
 import type { SnapshotFolders } from './folders.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
 import type { SnapshotId, SnapshotInfo, Snapshotter, SnapshotUsage } from './types.ts';
@@ -12,14 +14,18 @@ const escapeDir = (dir: string): string => dir.replace(/[\\:]/g, '\\$&');
 export class OverlaySnapshotter implements Snapshotter {
   readonly name = 'overlayfs';
   readonly style = 'overlay';
-  readonly userxattr: boolean;
+  readonly #abilities: OverlayAbilities;
   readonly #folders: SnapshotFolders;
   readonly #table: SnapshotTable;
 
-  constructor(folders: SnapshotFolders, table: SnapshotTable, options: { userxattr: boolean }) {
+  constructor(folders: SnapshotFolders, table: SnapshotTable, abilities: OverlayAbilities) {
     this.#folders = folders;
     this.#table = table;
-    this.userxattr = options.userxattr;
+    this.#abilities = abilities;
+  }
+
+  get userxattr(): boolean {
+    return this.#abilities.userxattr;
   }
 
   #fs(id: SnapshotId): string {
@@ -80,7 +86,7 @@ export class OverlaySnapshotter implements Snapshotter {
     if (lower.length === 0) {
       return [{ type: 'bind', source: upper, options: [readonly ? 'ro' : 'rw', 'rbind'] }];
     }
-    const base = ['index=off', ...(this.userxattr ? ['userxattr'] : [])];
+    const base = ['index=off', ...abilityOptions(this.#abilities, !readonly)];
     if (readonly) {
       const dirs = [upper, ...lower].map(escapeDir).join(':');
       return [{ type: 'overlay', source: 'overlay', options: [...base, 'ro', `lowerdir=${dirs}`] }];
