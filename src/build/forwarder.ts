@@ -73,7 +73,7 @@ export function gatewayHandlers(
     statFileContainer: async (request, call) => (await find(call)).statFileContainer(request),
     execProcess: async (input, out, call) => (await find(call)).execProcess(input, out, call.signal),
     async newContainer(request, call) {
-      await (await find(call)).newContainer(request);
+      await (await find(call)).newContainer(request, call.signal);
       return {};
     },
     async releaseContainer(request, call) {

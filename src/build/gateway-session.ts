@@ -240,7 +240,7 @@ export class GatewaySession {
     return this.#wrapErrors(() => this.#findRef(id).immutable(this.bridge.signal));
   }
 
-  async newContainer(request: NewContainerRequest): Promise<void> {
+  async newContainer(request: NewContainerRequest, signal: AbortSignal): Promise<void> {
     const inputs: (ImmutableRef | undefined)[] = [];
     const mounts: Mount[] = [];
     for (const mount of request.Mounts) {
@@ -251,7 +251,7 @@ export class GatewaySession {
       mounts.push({ ...mount, input: BigInt(inputs.length) });
       inputs.push(await this.#mountable(mount.resultID, mount.dest));
     }
-    await this.#containers.create({
+    const wanted = {
       id: request.ContainerID,
       mounts,
       inputs,
@@ -259,7 +259,8 @@ export class GatewaySession {
       hostname: request.hostname,
       extraHosts: request.extraHosts,
       platform: platformFromWire(request.platform),
-    });
+    };
+    await this.#containers.create(wanted, signal);
   }
 
   async #mountable(id: string, dest: string): Promise<ImmutableRef | undefined> {

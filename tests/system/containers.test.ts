@@ -235,6 +235,7 @@ void describe('containers of the gateway', { skip: cannotRun, timeout: 200_000 }
     }));
 
   void test('a build that ends takes its containers along', async () => {
+    let waiting: Promise<void> | undefined;
     await build(async ({ calls, solve }) => {
       const root = await solve(busybox());
       for (const id of ['a', 'b']) {
@@ -242,7 +243,15 @@ void describe('containers of the gateway', { skip: cannotRun, timeout: 200_000 }
         await calls.start(id, id, ['sh', '-c', 'trap "" TERM; sleep 1000 & sleep 1000']);
         await calls.start(`${id}2`, id, ['sleep', '1000'], { Tty: true, Fds: [0, 1] });
       }
+      // One that waits for what another container holds.
+      const locked = { dest: '/c', mountType: 3 as const, cacheOpt: { ID: 'one', sharing: 2 as const } };
+      const Mounts = [bind('/', root), locked];
+      await calls.newContainer({ ContainerID: 'holds', Mounts });
+      waiting = calls.newContainer({ ContainerID: 'waits', Mounts });
+      waiting.catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 200));
     });
+    await assert.rejects(waiting as Promise<void>, /build has ended/);
     assert.deepEqual(mountsBelow(daemon.root), []);
   });
 

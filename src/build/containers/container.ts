@@ -73,8 +73,13 @@ export class GatewayContainer {
     this.#executorId = executorId;
   }
 
-  /** Mounts are opened, nothing runs yet. `executorId` must be nobody else's. */
-  static async open(deps: ContainerDeps, request: ContainerRequest, executorId: string): Promise<GatewayContainer> {
+  /** Mounts are opened, nothing runs yet. `executorId` must be nobody else's; `signal` is for what opening them waits for. */
+  static async open(
+    deps: ContainerDeps,
+    request: ContainerRequest,
+    executorId: string,
+    signal: AbortSignal,
+  ): Promise<GatewayContainer> {
     if (!request.mounts.some((mount) => mount.dest === ROOT)) {
       throw invalidArgument(`container ${request.id} has no mount at ${ROOT}`);
     }
@@ -89,13 +94,14 @@ export class GatewayContainer {
       stack.defer(async () => held?.release());
       return held;
     });
-    for (const input of inputs) await input?.unlazy(context);
+    const opening: StepContext = { ...context, signal };
+    for (const input of inputs) await input?.unlazy(opening);
     const name = `container ${request.id}`;
     const { accessor, sessions } = deps;
     const mounts = await StepMounts.open({
       accessor,
       sessions,
-      context,
+      context: opening,
       // An output makes a mount writable on a copy of its own.
       mounts: request.mounts.map((mount) => ({ ...mount, output: 0n })),
       inputs,

@@ -1,5 +1,14 @@
 /** The containers of one gateway, by the ids that its client gave them. */
-import { BuildError, Code, invalidArgument, logger, notFound, randomId } from '../../base/index.ts';
+import {
+  abortReason,
+  BuildError,
+  canceled,
+  Code,
+  invalidArgument,
+  logger,
+  notFound,
+  randomId,
+} from '../../base/index.ts';
 import type {
   ExecMessage,
   ReadDirRequest,
@@ -24,21 +33,27 @@ export class Containers {
   /** An id is taken as soon as its container is being made. */
   readonly #containers = new Map<string, Promise<GatewayContainer>>();
   readonly #open = new Map<string, GatewayContainer>();
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(deps: ContainerDeps) {
     this.#deps = deps;
   }
 
-  async create(request: ContainerRequest): Promise<void> {
+  /** `signal` ends the waiting for mounts, not the container. */
+  async create(request: ContainerRequest, signal: AbortSignal): Promise<void> {
     const { id } = request;
     if (!CONTAINER_ID.test(id)) throw invalidArgument(`invalid container id ${JSON.stringify(id)}`);
-    if (this.#closed) throw new BuildError(Code.Canceled, 'build has ended');
+    if (this.#closing.signal.aborted) throw abortReason(this.#closing.signal);
     if (this.#containers.has(id)) throw new BuildError(Code.AlreadyExists, `Container ${id} already exists`);
     if (this.#containers.size >= MAX_CONTAINERS) {
       throw new BuildError(Code.ResourceExhausted, `more than ${MAX_CONTAINERS} containers`);
     }
-    const opening = GatewayContainer.open(this.#deps, request, randomId());
+    const opening = GatewayContainer.open(
+      this.#deps,
+      request,
+      randomId(),
+      AbortSignal.any([signal, this.#closing.signal]),
+    );
     this.#containers.set(id, opening);
     try {
       this.#open.set(id, await opening);
@@ -81,7 +96,7 @@ export class Containers {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(canceled('build has ended'));
     const all = [...this.#containers.values()];
     this.#containers.clear();
     this.#open.clear();
