@@ -3,7 +3,7 @@ import { gitIdentifier, isGitTransport, parseGitUrl } from '../../llb/index.ts';
 import { parseDigest } from '../../oci/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import type { SourceRequest } from '../types.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { BundleLocation } from './open-bundle.ts';
 
 export interface SignaturePolicy {

@@ -11,7 +11,7 @@ import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
 import { checksumMismatch } from './attrs.ts';
 import type { GitRequest } from './attrs.ts';
 import type { FetchedRepository } from './fetch.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { Git } from './git-program.ts';
 import type { BundleLocation } from './open-bundle.ts';
 import { initRepository } from './shared-repositories.ts';

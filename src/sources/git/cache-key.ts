@@ -1,5 +1,5 @@
 import type { GitRequest } from './attrs.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { ResolvedRef } from './resolve-ref.ts';
 
 /** What a checkout is known by: the same text as upstream's (source/git/source.go), so that caches can be shared. */

@@ -8,7 +8,7 @@ import type { CacheAccessor, ImmutableRef } from '../../storage/types.ts';
 import type { GitRequest } from './attrs.ts';
 import { keptName } from './fetch.ts';
 import type { FetchedRepository } from './fetch.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { Git } from './git-program.ts';
 import { initRepository } from './shared-repositories.ts';
 

@@ -6,7 +6,7 @@ import { BuildError, Code, toBuildError, wrapError } from '../../base/index.ts';
 import { redactCredentials } from '../../llb/index.ts';
 import { checksumMismatch } from './attrs.ts';
 import type { GitRequest } from './attrs.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { Git } from './git-program.ts';
 import type { ResolvedRef } from './resolve-ref.ts';
 import type { SharedRepositories } from './shared-repositories.ts';

@@ -5,6 +5,7 @@
 import { BuildError, Code, abortReason, logLimits, noProgress, StepLog } from '../../base/index.ts';
 import type { StepProgress } from '../../base/index.ts';
 import { runProgram } from '../../host/index.ts';
+import { isCommitId } from './object-id.ts';
 import { Redaction } from './redaction.ts';
 
 export interface GitSettings {
@@ -38,17 +39,8 @@ const MAX_ERROR = 64 * 1024;
 /** A server that sends nothing for so long is given up: over HTTP by git itself, else by looking at the processes. */
 const IDLE_MS = 300_000;
 
-export class GitError extends BuildError {
-  /** What git wrote to its standard error, without credentials. */
-  readonly stderr: string;
-
-  constructor(code: Code, message: string, stderr: string) {
-    super(code, message);
-    this.stderr = stderr;
-  }
-}
-
-const isCommitId = (text: string): boolean => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+/** A command that failed: the message carries what git wrote to its standard error, without credentials. */
+export class GitError extends BuildError {}
 
 /** What to try instead when a server does not know shallow fetches, or hands out no single commits; undefined: nothing. */
 function simpler(args: readonly string[], stderr: string): readonly string[] | undefined {
@@ -86,14 +78,12 @@ export class Git {
       if (asked.aborted) {
         const reason = abortReason(asked);
         const kind = reason instanceof BuildError ? reason.code : Code.Canceled;
-        throw new GitError(kind, `context completed: ${said}: ${reason.message}`, stderr);
+        throw new GitError(kind, `context completed: ${said}: ${reason.message}`);
       }
-      if (isStalled)
-        throw new GitError(Code.DeadlineExceeded, `${said}: no answer for ${IDLE_MS / 1000} seconds`, stderr);
-      if (code === 127)
-        throw new GitError(Code.FailedPrecondition, `failed to find git binary: ${stderr.trim()}`, stderr);
+      if (isStalled) throw new GitError(Code.DeadlineExceeded, `${said}: no answer for ${IDLE_MS / 1000} seconds`);
+      if (code === 127) throw new GitError(Code.FailedPrecondition, `failed to find git binary: ${stderr.trim()}`);
       const next = simpler(current, stderr);
-      if (next === undefined) throw new GitError(Code.Unknown, `${said}: exit status ${code}`, stderr);
+      if (next === undefined) throw new GitError(Code.Unknown, `${said}: exit status ${code}`);
       current = next;
     }
   }
@@ -195,5 +185,3 @@ export class Git {
     return env;
   }
 }
-
-export { isCommitId };

@@ -15,7 +15,7 @@ import { checkoutBundle, stageBundle } from './bundle.ts';
 import type { StagedBundle } from './bundle.ts';
 import { checkoutTree } from './checkout.ts';
 import { fetchRepository } from './fetch.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { Git } from './git-program.ts';
 import { openBundle } from './open-bundle.ts';
 import { readObjects } from './objects.ts';

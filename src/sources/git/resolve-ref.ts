@@ -1,7 +1,7 @@
 /** Which commit a ref names, as the remote says it. */
 import { BuildError, Code, wrapError } from '../../base/index.ts';
 import { redactCredentials } from '../../llb/index.ts';
-import { isCommitId } from './git-program.ts';
+import { isCommitId } from './object-id.ts';
 import type { Git } from './git-program.ts';
 
 /** A ref and what it names. */
