@@ -1,8 +1,9 @@
 /** Go's filepath.Match: `*` and `?` stay within a name, `[…]` are ranges, `\` escapes; the pattern covers the whole path. */
 import { invalidArgument } from '../base/index.ts';
+import { boundedRegExp } from './bounded-regexp.ts';
 
 const MAX_COMPILED = 256;
-const compiled = new Map<string, RegExp>();
+const compiled = new Map<string, (path: string) => boolean>();
 
 function badPattern(): Error {
   return invalidArgument('syntax error in pattern');
@@ -44,18 +45,20 @@ function classAt(chars: readonly string[], at: number): { source: string; next: 
     if ((low.codePointAt(0) as number) <= (high.codePointAt(0) as number))
       ranges += `${classLiteral(low)}-${classLiteral(high)}`;
   }
-  const source = negated ? `[^${ranges}]` : ranges === '' ? '(?!)' : `[${ranges}]`;
+  const source = negated ? `[^${ranges}]` : ranges === '' ? '[^\\s\\S]' : `[${ranges}]`;
   return { source, next: i + 1 };
 }
 
-function compile(pattern: string): RegExp {
+function compile(pattern: string): (path: string) => boolean {
   const chars = Array.from(pattern);
   let source = '';
+  let wildcards = 0;
   for (let i = 0; i < chars.length;) {
     const char = chars[i++] as string;
     if (char === '*') {
       while (chars[i] === '*') i++;
       source += '[^/]*';
+      wildcards++;
     } else if (char === '?') source += '[^/]';
     else if (char === '[') {
       const found = classAt(chars, i);
@@ -67,17 +70,17 @@ function compile(pattern: string): RegExp {
       source += literal(next);
     } else source += literal(char);
   }
-  return new RegExp(`^${source}$`, 'su');
+  return boundedRegExp(`^${source}$`, wildcards);
 }
 
 /** Throws InvalidArgument "syntax error in pattern". */
 export function matchPath(pattern: string, path: string): boolean {
-  let regexp = compiled.get(pattern);
-  if (regexp === undefined) {
+  let test = compiled.get(pattern);
+  if (test === undefined) {
     if (compiled.size >= MAX_COMPILED) compiled.clear();
-    compiled.set(pattern, (regexp = compile(pattern)));
+    compiled.set(pattern, (test = compile(pattern)));
   }
-  return regexp.test(path);
+  return test(path);
 }
 
 export function hasWildcards(name: string): boolean {

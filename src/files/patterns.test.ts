@@ -39,6 +39,18 @@ test('paths match as in Go', () => {
   assert.equal(hasWildcards('a\\\\*b'), true);
 });
 
+test('patterns and names made to be tried for ever are done with', () => {
+  const name = 'a'.repeat(250);
+  assert.equal(matchPath(`${'*a'.repeat(30)}*b`, name), false);
+  assert.equal(matchPath(`${'*a'.repeat(30)}*`, name), true);
+  assert.equal(matchPath(`${'[^b]*'.repeat(20)}[z-a]`, name), false);
+  const deep = `${'a/'.repeat(200)}a`;
+  const matches = (pattern: string, path: string): boolean => new PatternMatcher([pattern]).matches(path);
+  assert.equal(matches(`${'**/a*'.repeat(9)}b`, deep), false);
+  assert.equal(matches('**/a/**/*b', deep), false);
+  assert.equal(matches('**/a/**/*a', deep), true);
+});
+
 test('patterns match as in moby/patternmatcher', () => {
   const cases: Array<[string, string, boolean]> = [
     ['**', 'file', true],

@@ -4,6 +4,7 @@
  */
 import { posix } from 'node:path';
 import { invalidArgument } from '../base/index.ts';
+import { boundedRegExp } from './bounded-regexp.ts';
 import { literal, matchPath } from './glob.ts';
 
 /** Which patterns matched a folder: hand it to the questions about its entries. */
@@ -91,8 +92,10 @@ function compile(text: string): (path: string) => boolean {
   let source = '^';
   let at = 0;
   let inClass = false;
+  let wildcards = 0;
   for (let step = 0; at < chars.length; step++) {
     const char = chars[at++] as string;
+    if (char === '*') wildcards++;
     if (char === '*' && chars[at] === '*') {
       at++;
       if (chars[at] === '/') at++;
@@ -134,11 +137,9 @@ function compile(text: string): (path: string) => boolean {
     const suffix = text.slice(2);
     return (path) => path.endsWith(suffix) || (suffix.startsWith('/') && path === suffix.slice(1));
   }
-  let regexp: RegExp;
   try {
-    regexp = new RegExp(`${source}$`, 'su');
+    return boundedRegExp(`${source}$`, wildcards);
   } catch {
     throw invalidArgument('syntax error in pattern');
   }
-  return (path) => regexp.test(path);
 }
