@@ -411,6 +411,53 @@ void test('subrequests', async () => {
   const { metadata } = await build('# x the one\nFROM a AS x\nFROM b\n', { requestid: 'frontend.targets' });
   const text = Buffer.from(metadata.get('result.txt') as Uint8Array).toString();
   assert.equal(text, 'TARGET    DESCRIPTION\nx         the one\n(default) \n');
+  const dockerfile = [
+    'ARG part=box',
+    '# base what to take',
+    'ARG base="busy${part}"',
+    'ARG unused=1',
+    'FROM $base AS first',
+    'ARG part',
+    'RUN --mount=type=secret,id=key,required=true --mount=type=ssh true',
+    '# target the one',
+    'FROM scratch AS target',
+    'ARG N=1',
+    'COPY --from=first / /',
+    'FROM other',
+    'ARG no',
+  ].join('\n');
+  const outline = await build(dockerfile, { requestid: 'frontend.outline', target: 'target', 'build-arg:N': '2' });
+  const json = JSON.parse(Buffer.from(outline.metadata.get('result.json') ?? '').toString());
+  assert.deepEqual(
+    [json.name, json.description, json.sources, json.secrets, json.ssh],
+    [
+      'target',
+      'the one',
+      [Buffer.from(dockerfile).toString('base64')],
+      [{ name: 'key', required: true, location: { ranges: [{ start: { line: 7 }, end: { line: 7 } }] } }],
+      [{ name: 'default', location: { ranges: [{ start: { line: 7 }, end: { line: 7 } }] } }],
+    ],
+  );
+  assert.equal(
+    Buffer.from(outline.metadata.get('result.txt') ?? '').toString(),
+    [
+      'TARGET:      target',
+      'DESCRIPTION: the one',
+      '',
+      'BUILD ARG   VALUE     DESCRIPTION',
+      'part        box       ',
+      'base        busybox   what to take',
+      'N           2         ',
+      '',
+      'SECRET   REQUIRED',
+      'key      true',
+      '',
+      'SSH       REQUIRED',
+      'default   ',
+      '',
+      '',
+    ].join('\n'),
+  );
   const lint = await build('FROM a\nCMD x\nFOO\n', { requestid: 'frontend.lint' });
   const report = JSON.parse(Buffer.from(lint.metadata.get('result.json') as Uint8Array).toString());
   assert.match(report.buildError.message, /unknown instruction: FOO/);

@@ -13,13 +13,13 @@ import { lintReport } from './lint-report.ts';
 import type { LintWarning } from './lint/index.ts';
 import { LocatedError, toWireRanges } from './located-error.ts';
 import type { LineRange } from './located-error.ts';
-import { convert, imageJson } from './lower/index.ts';
-import type { Converted } from './lower/index.ts';
+import { convert, imageJson, outline } from './lower/index.ts';
+import type { Converted, ConvertRequest } from './lower/index.ts';
 import { NamedContexts } from './named-context.ts';
 import { parseOptions } from './options.ts';
 import type { Options } from './options.ts';
 import { detectSyntax } from './parse/index.ts';
-import { answerSubrequest } from './subrequests.ts';
+import { answerSubrequest, outlineResult } from './subrequests.ts';
 
 const SYNTAX_ARGUMENT = 'build-arg:BUILDKIT_SYNTAX';
 const CAPABILITIES = new Set(
@@ -217,32 +217,32 @@ async function buildAll(
   return assemble(results, options.multiPlatform);
 }
 
-/** Without a target all stages are looked at; what would fail the build is part of the answer. */
-async function lint(
+function questionRequest(
   client: GatewayClient,
   options: Options,
   context: BuildContext,
   source: DockerfileSource,
-): Promise<Awaited<ReturnType<Frontend>>> {
+): ConvertRequest {
+  const named = new NamedContexts(client, options);
+  return { client, options, context, named, sourceMap: source.map, platform: undefined };
+}
+
+/** Without a target all stages are looked at; what would fail the build is part of the answer. */
+async function lint(asked: ConvertRequest): Promise<Awaited<ReturnType<Frontend>>> {
   const warnings: LintWarning[] = [];
-  const request = {
-    client,
-    options,
-    context,
-    named: new NamedContexts(client, options),
-    sourceMap: source.map,
-    platform: undefined,
-    warn: (warning: LintWarning) => void warnings.push(warning),
-    allStages: options.target === '',
-  };
+  const { sourceMap } = asked;
   try {
-    await convert(request);
+    await convert({
+      ...asked,
+      warn: (warning) => void warnings.push(warning),
+      allStages: asked.options.target === '',
+    });
   } catch (error) {
     const { message } = toBuildError(error);
     const ranges = error instanceof LocatedError ? error.locations.flat() : [];
-    return lintReport(source.map, warnings, { message, ranges });
+    return lintReport(sourceMap, warnings, { message, ranges });
   }
-  return lintReport(source.map, warnings, undefined);
+  return lintReport(sourceMap, warnings, undefined);
 }
 
 export const dockerfileFrontend: Frontend = async (client, signal) => {
@@ -256,7 +256,9 @@ export const dockerfileFrontend: Frontend = async (client, signal) => {
   if (missing !== undefined) throw missing;
   try {
     const request = options.raw.get('requestid');
-    if (request === 'frontend.lint') return await lint(client, options, context, source);
+    const question = questionRequest(client, options, context, source);
+    if (request === 'frontend.lint') return await lint(question);
+    if (request === 'frontend.outline') return outlineResult(await outline(question), source.map.data);
     if (request !== undefined) return answerSubrequest(request, source.map.data);
     return await buildAll(client, options, context, source, signal);
   } catch (error) {

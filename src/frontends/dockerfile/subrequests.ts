@@ -4,26 +4,41 @@ import type { BuildResult } from '../../llb/index.ts';
 import type { GatewayRef } from '../types.ts';
 import { parseStages } from './instructions/index.ts';
 import { toWireRanges } from './located-error.ts';
+import type { Outline, OutlineArg, OutlineMount } from './lower/index.ts';
 import { decodeSource, parseDockerfile } from './parse/index.ts';
 
 type Result = BuildResult<GatewayRef | undefined>;
 
-const TARGETS = {
+interface Subrequest {
+  readonly Name: string;
+  readonly Version: string;
+  readonly Description: string;
+  readonly opts: readonly { readonly name: string; readonly description: string }[] | null;
+}
+
+const OUTLINE: Subrequest = {
+  Name: 'frontend.outline',
+  Version: '1.0.0',
+  Description: 'List all parameters current build target supports',
+  opts: [{ name: 'target', description: 'Target build stage' }],
+};
+const TARGETS: Subrequest = {
   Name: 'frontend.targets',
   Version: '1.0.0',
-  Type: 'rpc',
   Description: 'List all targets current build supports',
+  opts: [],
 };
-const DESCRIBE = {
+const DESCRIBE: Subrequest = {
   Name: 'frontend.subrequests.describe',
   Version: '1.0.0',
-  Type: 'rpc',
   Description: 'List available subrequest types',
+  opts: null,
 };
 
-function table(rows: readonly (readonly string[])[]): string {
+/** Columns as Go's tabwriter sets them. */
+function table(rows: readonly (readonly string[])[], gap = 1): string {
   const columns = rows[0].length;
-  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((r) => r[i].length)) + 1);
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((r) => r[i].length)) + gap);
   return rows.map((r) => `${r.map((c, i) => (i < columns - 1 ? c.padEnd(widths[i]) : c)).join('')}\n`).join('');
 }
 
@@ -57,18 +72,65 @@ function listTargets(data: Uint8Array): Result {
   return result({ targets, sources: [Buffer.from(data).toString('base64')] }, text, TARGETS.Version);
 }
 
+function locationJson(location: OutlineArg['location']): object | undefined {
+  if (location.length === 0) return undefined;
+  return { ranges: location.map(({ start, end }) => ({ start: { line: start }, end: { line: end } })) };
+}
+
+const mountsJson = (mounts: readonly OutlineMount[]): object[] | undefined =>
+  mounts.length === 0
+    ? undefined
+    : mounts.map((m) => ({ name: m.name, required: m.required || undefined, location: locationJson(m.location) }));
+
+/** `data` is the whole file, for the lines that the answer names. */
+export function outlineResult({ stage, args, secrets, ssh }: Outline, data: Uint8Array): Result {
+  const json = {
+    name: stage.stageName || undefined,
+    description: stage.description || undefined,
+    args:
+      args.length === 0
+        ? undefined
+        : args.map(({ name, description, value, location }) => ({
+            name,
+            description: description || undefined,
+            value: value || undefined,
+            location: locationJson(location),
+          })),
+    secrets: mountsJson(secrets),
+    ssh: mountsJson(ssh),
+    sources: [Buffer.from(data).toString('base64')],
+  };
+  let text = '';
+  if (stage.stageName !== '' || stage.description !== '') {
+    const rows = [['TARGET:', stage.stageName || '(default)']];
+    if (stage.description !== '') rows.push(['DESCRIPTION:', stage.description]);
+    text += `${table(rows)}\n`;
+  }
+  if (args.length > 0) {
+    const rows = args.map((a) => [a.name, a.value, a.description]);
+    text += `${table([['BUILD ARG', 'VALUE', 'DESCRIPTION'], ...rows], 3)}\n`;
+  }
+  for (const [title, mounts] of [['SECRET', secrets] as const, ['SSH', ssh] as const]) {
+    if (mounts.length === 0) continue;
+    const rows = mounts.map((m) => [m.name, m.required ? 'true' : '']);
+    text += `${table([[title, 'REQUIRED'], ...rows], 3)}\n`;
+  }
+  return result(json, text, OUTLINE.Version);
+}
+
 function describe(): Result {
-  const all = [TARGETS, DESCRIBE].map((r) => ({
+  const requests = [OUTLINE, TARGETS, DESCRIBE];
+  const all = requests.map((r) => ({
     name: r.Name,
     version: r.Version,
-    type: r.Type,
+    type: 'rpc',
     description: r.Description,
-    opts: r === TARGETS ? [] : null,
+    opts: r.opts,
     inputs: null,
     metadata: ['result.json', 'result.txt'].map((name) => ({ name, description: '' })),
     refs: null,
   }));
-  const rows = [TARGETS, DESCRIBE].map((r) => [r.Name.replace(/^frontend\./, ''), r.Version, r.Description]);
+  const rows = requests.map((r) => [r.Name.replace(/^frontend\./, ''), r.Version, r.Description]);
   return result(all, table([['NAME', 'VERSION', 'DESCRIPTION'], ...rows]), DESCRIBE.Version);
 }
 

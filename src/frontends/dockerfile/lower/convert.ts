@@ -32,6 +32,8 @@ import type { EpochRequest } from './epoch.ts';
 import { defaultPath } from './image.ts';
 import type { Image } from './image.ts';
 import type { Lowering, Platforms } from './lowering.ts';
+import { outlineOf } from './outline.ts';
+import type { Outline } from './outline.ts';
 import { addSources, addTriggers, checkCycles, planCommand } from './plan.ts';
 import { planStages } from './plan-stages.ts';
 import { scanTargets } from './scan-targets.ts';
@@ -161,6 +163,7 @@ async function prepare(request: ConvertRequest): Promise<Prepared> {
     if (patterns.length > 0) lowering.ignore = new PatternMatcher(patterns);
   };
   planStages(stages, [...globals.all.keys()], lowering, request.named);
+  for (const stage of lowering.stages.all) stage.outline.addGlobals(globals.all);
   return { lowering, loadContext, allPaths };
 }
 
@@ -275,8 +278,8 @@ function finishImage(image: Image, { platforms, options }: Lowering): void {
   image.variant = normal.variant;
 }
 
-/** Throws LocatedErrors where lines are to blame. */
-export async function convert(request: ConvertRequest): Promise<Converted> {
+/** Every stage that the target needs becomes a state. */
+async function lowerTarget(request: ConvertRequest): Promise<{ lowering: Lowering; target: StageState }> {
   const { lowering, loadContext, allPaths } = await prepare(request);
   const target = findTarget(lowering);
   planCommands(lowering);
@@ -290,9 +293,21 @@ export async function convert(request: ConvertRequest): Promise<Converted> {
   }
   // All of the target is wanted.
   target.paths.add('/');
+  return { lowering, target };
+}
+
+/** Throws LocatedErrors where lines are to blame. */
+export async function convert(request: ConvertRequest): Promise<Converted> {
+  const { lowering, target } = await lowerTarget(request);
   finishImage(target.image, lowering);
   lowering.linter.check();
   const definition = target.state.marshal({ platform: lowering.platforms.target, caps: lowering.caps });
   const { image, baseImage } = target;
   return { definition, image, baseImage, epoch: lowering.epoch, scan: scanTargets(target, reachable, lowering) };
+}
+
+/** What can be passed to the target, without building it. */
+export async function outline(request: ConvertRequest): Promise<Outline> {
+  const { target } = await lowerTarget(request);
+  return outlineOf(target, reachableStages(target));
 }

@@ -287,6 +287,12 @@ export class Dispatcher {
         value = arg.value === undefined ? this.#lowering.globalArgs.get(arg.key) : this.#expand(arg.value);
       }
       if (value !== undefined && !NOT_ENV.has(arg.key)) this.#stage.setEnv(arg.key, value);
+      const inherited = given === undefined && arg.value === undefined && value !== undefined;
+      if (inherited) this.#stage.outline.use([arg.key]);
+      else {
+        const { key: name, description } = arg;
+        this.#stage.outline.addArg({ name, description, value: value ?? '', location: this.#at.location });
+      }
       this.#stage.buildArgs.push({ ...arg, value });
       texts.push(value === undefined ? arg.key : `${arg.key}=${value}`);
     }

@@ -20,6 +20,7 @@ class StagePlanner {
   readonly #lowering: Lowering;
   readonly #declared: readonly string[];
   readonly #linter: Linter;
+  readonly #used = new Set<string>();
 
   constructor(stage: Stage, declared: readonly string[], lowering: Lowering) {
     this.#stage = stage;
@@ -30,6 +31,7 @@ class StagePlanner {
 
   #expand(text: string): Expansion {
     const expanded = expandWord(text, this.#lowering.globalArgs, this.#lowering.lex);
+    for (const name of expanded.matched) this.#used.add(name);
     for (const name of expanded.unmatched) {
       if (this.#declared.includes(name)) continue;
       const hint = suggest(name, this.#declared, true) ?? '';
@@ -45,6 +47,7 @@ class StagePlanner {
       if (base === '') throw textError(`base name (${baseName}) should not be blank`);
       const state = new StageState({ ...this.#stage, baseName: base });
       if (platform !== '') this.#setPlatform(state, platform);
+      state.outline.use(this.#used);
       return state;
     } catch (error) {
       throw withLocation(error, location);

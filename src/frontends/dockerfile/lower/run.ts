@@ -123,6 +123,13 @@ export function lowerRun(
   const { args: written, suffix, mounts: documents } = withDocuments(stage, command);
   const args = command.line.shellForm ? withShell(stage, written) : written;
   const { mounts, secrets, ssh } = lowerMounts(stage, parsed, planned.sources, lowering);
+  const { location } = command;
+  for (const { id, optional } of secrets) {
+    stage.outline.addMount('secrets', { name: id, required: optional !== true, location });
+  }
+  for (const { id = 'default', optional } of ssh) {
+    stage.outline.addMount('ssh', { name: id, required: optional !== true, location });
+  }
   const { env } = stage;
   const lex = { ...lowering.lex, rawQuotes: true, keepUnset: true };
   const text = upperCommand(expandForName(command.code + suffix, maskedEnv(env, parsed), lex));

@@ -8,6 +8,7 @@ import { textError } from '../located-error.ts';
 import type { NamedContext } from '../named-context.ts';
 import { cloneImage } from './image.ts';
 import type { Image } from './image.ts';
+import { StageOutline } from './outline.ts';
 import { Variables } from './variables.ts';
 
 /** An instruction and the stages that it takes files from; for RUN one for each mount. */
@@ -37,6 +38,7 @@ export class StageState {
   /** As it was pulled. */
   baseImage: Image | undefined;
   buildArgs: ArgDefinition[] = [];
+  outline = new StageOutline();
   /** What it needs of the build context. */
   readonly contextPaths = new Set<string>();
   /** What others need of it; shared with the stages that build upon it. */
@@ -75,6 +77,7 @@ export class StageState {
     this.paths = base.paths;
     this.workdirSet = base.workdirSet;
     this.buildArgs.push(...base.buildArgs);
+    this.outline = base.outline.inherited();
   }
 
   setEnv(key: string, value: string): void {
