@@ -23,8 +23,8 @@ import { FrontendGateway } from './frontend-gateway.ts';
 import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
 import { resolveModeFromWire } from './gateway-wire.ts';
-import type { ActiveRecord } from './history/index.ts';
 import { ImageFrontend } from './image-frontend.ts';
+import type { ActiveRecord, TraceParent } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
 import { keepProvenance } from './provenance/history-provenance.ts';
@@ -127,7 +127,7 @@ export class Builds {
   }
 
   /** Resolves to SolveResponse.ExporterResponse when everything is exported. */
-  async solve(request: SolveRequest, signal: AbortSignal): Promise<Map<string, string>> {
+  async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceParent): Promise<Map<string, string>> {
     checkRequest(request);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const chosen = exportersOf(request);
@@ -177,6 +177,7 @@ export class Builds {
           frontend: request.Frontend,
           frontendAttrs: request.FrontendAttrs,
           exporters: chosen,
+          ...(traceParent === undefined ? {} : { traceParent }),
         });
         logging = followStatus(job, record);
       }

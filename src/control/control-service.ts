@@ -1,6 +1,6 @@
 /** moby.buildkit.v1.Control (upstream: control/control.go). */
 import { BuildError, Code, formatTime, invalidArgument, isNotFound, nowNs, VERSION } from '../base/index.ts';
-import { platformToWire, statusToWire, toTimestamp } from '../build/index.ts';
+import { platformToWire, statusToWire, toTimestamp, parseTraceParent } from '../build/index.ts';
 import { ControlDefinition } from '../proto/control.pb.ts';
 import type { UsageRecord, PruneRequest } from '../proto/control.pb.ts';
 import type { BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
@@ -124,7 +124,8 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
 
     async solve(request, call) {
       try {
-        return { ExporterResponse: await deps.builds.solve(request, call.signal) };
+        const traceParent = parseTraceParent(call.metadata.get('traceparent')?.[0]);
+        return { ExporterResponse: await deps.builds.solve(request, call.signal, traceParent) };
       } finally {
         deps.onBuildEnd();
       }

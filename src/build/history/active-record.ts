@@ -1,4 +1,4 @@
-import { internal, logger, nowNs, randomId } from '../../base/index.ts';
+import { internal, logger, nowNs, randomId, toBuildError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { DiskContentStore } from '../../content/index.ts';
 import type { Descriptor } from '../../oci/types.ts';
@@ -7,6 +7,8 @@ import { Status } from '../../proto/status.pb.ts';
 import { encodeStatus } from '../../rpc/index.ts';
 import { StatusLogWriter } from './status-log.ts';
 import type { StatusLog } from './status-log.ts';
+import { BuildTrace, TRACE_MEDIA_TYPE } from './trace.ts';
+import type { TraceParent } from './trace.ts';
 import { toTimestamp } from './wire-time.ts';
 
 /** Upstream's spelling. */
@@ -14,8 +16,11 @@ const ERROR_MEDIA_TYPE = 'application/vnd.googeapis.google.rpc.status+proto';
 const ATTESTATION_MEDIA_TYPE = 'application/vnd.in-toto+json';
 /** Names of the writes of this file begin so. */
 export const ERROR_WRITE = 'history-error-';
+export const TRACE_WRITE = 'history-trace-';
 
 export interface BuildFacts {
+  /** Of the client's call, when it traces. */
+  readonly traceParent?: TraceParent;
   readonly ref: string;
   readonly frontend: string;
   readonly frontendAttrs: ReadonlyMap<string, string>;
@@ -53,7 +58,9 @@ export interface RecordKeeper {
 }
 
 export class BuildInProgress implements ActiveRecord {
-  readonly log: StatusLogWriter;
+  readonly log: StatusLog;
+  readonly #writer: StatusLogWriter;
+  readonly #trace: BuildTrace;
   readonly startedAt: TimeNs = nowNs();
   /** As listeners see it; never changed. */
   readonly record: BuildHistoryRecord;
@@ -62,7 +69,16 @@ export class BuildInProgress implements ActiveRecord {
 
   constructor(facts: BuildFacts, keeper: RecordKeeper) {
     this.#keeper = keeper;
-    this.log = new StatusLogWriter(keeper.content);
+    const writer = new StatusLogWriter(keeper.content);
+    const trace = new BuildTrace(facts.traceParent);
+    this.#writer = writer;
+    this.#trace = trace;
+    this.log = {
+      write: async (response) => {
+        trace.add(response);
+        await writer.write(response);
+      },
+    };
     this.record = {
       Ref: facts.ref,
       Frontend: facts.frontend,
@@ -94,18 +110,19 @@ export class BuildInProgress implements ActiveRecord {
       let failure: unknown;
       let logs: WireDescriptor | undefined;
       try {
-        logs = await this.log.commit();
+        logs = await this.#writer.commit();
       } catch (error) {
         failure = this.#failed(error);
       }
       const error = outcome.error ?? failure;
-      const { total, cached, completed, warnings } = this.log.counts;
+      const { total, cached, completed, warnings } = this.#writer.counts;
       const record: BuildHistoryRecord = {
         ...this.record,
         ...resultsOf(outcome),
         ...(error === undefined ? {} : await this.#errorOf(error)),
         CompletedAt: toTimestamp(completedAt),
         logs,
+        trace: await this.#commitTrace(completedAt, error),
         ExporterResponse: new Map(outcome.response),
         numTotalSteps: total,
         numCachedSteps: cached,
@@ -130,21 +147,37 @@ export class BuildInProgress implements ActiveRecord {
     });
   }
 
+  /** A build without its trace is better than none. */
+  async #commitTrace(completedAt: TimeNs, thrown: unknown): Promise<WireDescriptor | undefined> {
+    const error = thrown === undefined ? undefined : toBuildError(thrown).message;
+    try {
+      const pieces = this.#trace.encode(this.startedAt, completedAt, error);
+      return await this.#commitBlob(TRACE_WRITE, TRACE_MEDIA_TYPE, pieces);
+    } catch (failure) {
+      logger.error('failed to save the trace of a build', { ref: this.record.Ref, error: failure });
+      return undefined;
+    }
+  }
+
+  async #commitBlob(prefix: string, mediaType: string, pieces: Iterable<string | Uint8Array>): Promise<WireDescriptor> {
+    const writer = await this.#keeper.content.writer(`${prefix}${randomId()}`);
+    try {
+      for (const piece of pieces) await writer.write(typeof piece === 'string' ? Buffer.from(piece) : piece);
+      const size = writer.offset;
+      const digest = await writer.commit({ size });
+      return { mediaType, digest, size: BigInt(size), annotations: new Map() };
+    } finally {
+      await writer.abort();
+    }
+  }
+
   /** In the record without details, which may be large; in a blob with them. */
   async #errorOf(thrown: unknown): Promise<Pick<BuildHistoryRecord, 'error' | 'externalError'>> {
     const status = encodeStatus(thrown);
     const error = { code: status.code, message: status.message, details: [] };
     try {
       const bytes = Status.encode(status).finish();
-      const writer = await this.#keeper.content.writer(`${ERROR_WRITE}${randomId()}`);
-      try {
-        await writer.write(bytes);
-        const digest = await writer.commit({ size: bytes.length });
-        const size = BigInt(bytes.length);
-        return { error, externalError: { mediaType: ERROR_MEDIA_TYPE, digest, size, annotations: new Map() } };
-      } finally {
-        await writer.abort();
-      }
+      return { error, externalError: await this.#commitBlob(ERROR_WRITE, ERROR_MEDIA_TYPE, [bytes]) };
     } catch (failure) {
       logger.error('failed to import error to build record', { error: failure });
       return { error, externalError: undefined };
@@ -155,7 +188,7 @@ export class BuildInProgress implements ActiveRecord {
     if (this.#ended) return;
     this.#ended = true;
     try {
-      await this.log.discard();
+      await this.#writer.discard();
     } finally {
       this.#keeper.dropped(this.record.Ref);
     }

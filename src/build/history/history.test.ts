@@ -250,13 +250,13 @@ void describe('build history', () => {
     const early = await putBlob(strict, 'early');
     await strict.sweep();
     assert.deepEqual(refs(await stored(strict, { Ref: '', Filter: [] })), ['active', 'newer', 'pinned']);
-    // Two logs, the error that both have, and what may be of the build that runs.
-    assert.equal((await blobs(strict)).length, 4);
+    // Two logs, two traces, the error that both have, and what may be of the build that runs.
+    assert.equal((await blobs(strict)).length, 6);
     assert.equal(strict.content.find(stray), undefined);
     assert.ok(strict.content.find(early));
     await active.discard();
     await strict.update({ Ref: 'newer', Pinned: false, Delete: true, Finalize: false });
-    assert.equal((await blobs(strict)).length, 2);
+    assert.equal((await blobs(strict)).length, 3);
     assert.equal(strict.content.find(early), undefined);
   });
 

@@ -13,7 +13,7 @@ import type {
   StatusResponse,
   UpdateBuildHistoryRequest,
 } from '../../proto/control.pb.ts';
-import { BuildInProgress, ERROR_WRITE } from './active-record.ts';
+import { BuildInProgress, ERROR_WRITE, TRACE_WRITE } from './active-record.ts';
 import type { ActiveRecord, BuildFacts, RecordKeeper } from './active-record.ts';
 import { EventQueue } from './event-queue.ts';
 import { recordFilter } from './record-filter.ts';
@@ -239,7 +239,8 @@ export class History {
 
   /** The writes of records exclude collecting when they commit. */
   #isWrittenByOthers(): boolean {
-    return this.content.openWrites.some((name) => !name.startsWith(LOG_WRITE) && !name.startsWith(ERROR_WRITE));
+    const own = [LOG_WRITE, ERROR_WRITE, TRACE_WRITE];
+    return this.content.openWrites.some((name) => !own.some((prefix) => name.startsWith(prefix)));
   }
 
   #sweepAside(): void {

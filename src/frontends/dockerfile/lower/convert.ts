@@ -279,7 +279,9 @@ function finishImage(image: Image, { platforms, options }: Lowering): void {
 }
 
 /** Every stage that the target needs becomes a state. */
-async function lowerTarget(request: ConvertRequest): Promise<{ lowering: Lowering; target: StageState }> {
+async function lowerTarget(
+  request: ConvertRequest,
+): Promise<{ lowering: Lowering; target: StageState; reachable: ReadonlySet<StageState> }> {
   const { lowering, loadContext, allPaths } = await prepare(request);
   const target = findTarget(lowering);
   planCommands(lowering);
@@ -293,12 +295,12 @@ async function lowerTarget(request: ConvertRequest): Promise<{ lowering: Lowerin
   }
   // All of the target is wanted.
   target.paths.add('/');
-  return { lowering, target };
+  return { lowering, target, reachable };
 }
 
 /** Throws LocatedErrors where lines are to blame. */
 export async function convert(request: ConvertRequest): Promise<Converted> {
-  const { lowering, target } = await lowerTarget(request);
+  const { lowering, target, reachable } = await lowerTarget(request);
   finishImage(target.image, lowering);
   lowering.linter.check();
   const definition = target.state.marshal({ platform: lowering.platforms.target, caps: lowering.caps });
@@ -308,6 +310,6 @@ export async function convert(request: ConvertRequest): Promise<Converted> {
 
 /** What can be passed to the target, without building it. */
 export async function outline(request: ConvertRequest): Promise<Outline> {
-  const { target } = await lowerTarget(request);
-  return outlineOf(target, reachableStages(target));
+  const { target, reachable } = await lowerTarget(request);
+  return outlineOf(target, reachable);
 }
