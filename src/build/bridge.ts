@@ -21,6 +21,7 @@ import type { CacheEntry } from '../remotecache/index.ts';
 import { checkPolicy } from '../session/index.ts';
 import type { CachedResult, CacheManager, Job } from '../solver/index.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
+import type { DeviceGrants } from './device-grants.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { metaOptionsFromWire, platformToWire, sourceMetaToWire } from './gateway-wire.ts';
@@ -37,6 +38,7 @@ export interface BridgeOptions {
   readonly job: Job;
   readonly sessionId: string;
   readonly entitlements: ReadonlySet<Entitlement>;
+  readonly deviceGrants?: DeviceGrants;
   readonly policy: BuildPolicy;
   readonly signal: AbortSignal;
   readonly scope: RequestScope;
@@ -192,6 +194,8 @@ export class Bridge {
       loaded = await loadDefinition(definition, {
         sources: this.env.sources,
         entitlements: this.#options.entitlements,
+        ...(this.env.devices === undefined ? {} : { devices: this.env.devices }),
+        ...(this.#options.deviceGrants === undefined ? {} : { deviceGrants: this.#options.deviceGrants }),
         cacheSources,
         ...(policy === undefined ? {} : { policy }),
       });

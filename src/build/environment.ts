@@ -1,5 +1,6 @@
 import type { BuildError } from '../base/index.ts';
 import type { ContentStore } from '../content/types.ts';
+import type { DeviceRegistry } from '../executor/index.ts';
 import type { Executor } from '../executor/types.ts';
 import type { Exporter } from '../exporters/types.ts';
 import type { Frontend } from '../frontends/types.ts';
@@ -48,6 +49,8 @@ export interface BuildEnvironment {
   /** Fields that provenance tells of this machine beside its own. */
   readonly provenanceEnv: ReadonlyMap<string, unknown>;
   readonly entitlements: ReadonlySet<Entitlement>;
+  /** Of the host; undefined: builds get none. */
+  readonly devices?: DeviceRegistry;
   /** Adds to a failure what only the daemon knows: for want of room on the disk, how much there is and what would make some. */
   readonly explain: (error: unknown) => Promise<BuildError>;
   /** Forgets the index of cache mounts of these ids, so that the next step finds them empty. */

@@ -12,6 +12,9 @@ import type { LlbOp, SourceSet } from '../ops/index.ts';
 import { NetMode, Op, SecurityMode } from '../proto/ops.pb.ts';
 import type { Definition, OpMetadata, Platform as PbPlatform } from '../proto/ops.pb.ts';
 import type { CacheManager, Edge, Vertex, VertexOptions } from '../solver/index.ts';
+import type { DeviceRegistry } from '../executor/index.ts';
+import { grantDevices } from './device-grants.ts';
+import type { DeviceGrants } from './device-grants.ts';
 import type { Entitlement } from './entitlements.ts';
 import { authorizeProcess } from './entitlements.ts';
 import { mergeLinuxResources } from './linux-resources.ts';
@@ -20,6 +23,8 @@ export interface LoadOptions {
   readonly sources: SourceSet;
   readonly entitlements: ReadonlySet<Entitlement>;
   readonly cacheSources?: readonly CacheManager[];
+  readonly devices?: DeviceRegistry;
+  readonly deviceGrants?: DeviceGrants;
   /** May change a source in place (source policies); rejects to deny it. */
   readonly policy?: (op: Op) => Promise<void>;
 }
@@ -109,10 +114,6 @@ function checkEntitlements(op: Op, granted: ReadonlySet<Entitlement>): void {
     network: exec.network === NetMode.HOST ? 'host' : 'default',
     security: exec.security === SecurityMode.INSECURE ? 'insecure' : 'sandbox',
   });
-  const required = exec.cdiDevices.filter((d) => !d.optional);
-  if (required.length > 0) {
-    throw invalidArgument(`device ${required[0].name} is requested by the build but no devices are configured`);
-  }
 }
 
 function platformOf(op: Op, fallback: Platform): Platform {
@@ -156,6 +157,11 @@ export async function loadDefinition(definition: Definition, options: LoadOption
     }
   }
 
+  const asksForDevices = order.some((d) => {
+    const { op } = (ops.get(d) as Loaded).op;
+    return op?.$case === 'exec' && op.value.cdiDevices.length > 0;
+  });
+  if (asksForDevices) await options.devices?.refresh();
   const vertices = new Map<string, Vertex>();
   const pruned = new Map<string, boolean>();
   for (const digest of order) {
@@ -165,6 +171,10 @@ export async function loadDefinition(definition: Definition, options: LoadOption
     validateOp(op);
     checkCaps(metadata);
     checkEntitlements(op, options.entitlements);
+    if (op.op?.$case === 'exec') {
+      const { cdiDevices } = op.op.value;
+      op.op.value.cdiDevices = grantDevices(cdiDevices, options.deviceGrants, options.devices);
+    }
     const platform = platformOf(op, fallback);
     if (op.op?.$case === 'source') {
       const source = op.op.value;

@@ -17,6 +17,7 @@ import { COMPATIBILITY_VALUE, CURRENT_COMPATIBILITY } from '../sources/index.ts'
 import type { ImmutableRef } from '../storage/index.ts';
 import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
+import { parseDeviceGrants } from './device-grants.ts';
 import { grantEntitlements } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
 import { FrontendGateway } from './frontend-gateway.ts';
@@ -130,6 +131,7 @@ export class Builds {
   async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceParent): Promise<Map<string, string>> {
     checkRequest(request);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
+    const deviceGrants = parseDeviceGrants(request.Entitlements);
     const chosen = exportersOf(request);
     const exporters = chosen.map((wanted) => this.#exporter(wanted));
     const caches = resolveExports(
@@ -145,6 +147,7 @@ export class Builds {
       job,
       sessionId: request.Session,
       entitlements,
+      ...(deviceGrants === undefined ? {} : { deviceGrants }),
       policy: {
         rules: request.SourcePolicy === undefined ? [] : [request.SourcePolicy],
         sessionId: request.SourcePolicySession,

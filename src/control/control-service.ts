@@ -3,12 +3,12 @@ import { BuildError, Code, formatTime, invalidArgument, isNotFound, nowNs, VERSI
 import { platformToWire, statusToWire, toTimestamp, parseTraceParent } from '../build/index.ts';
 import { ControlDefinition } from '../proto/control.pb.ts';
 import type { UsageRecord, PruneRequest } from '../proto/control.pb.ts';
-import type { BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
+import type { CDIDevice, BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
 import { bytesMethod, duplexFromServerCall } from '../rpc/index.ts';
 import type { Handlers, ServerCall } from '../rpc/index.ts';
 import { parseFilters } from '../storage/index.ts';
 import type { DiskUsageRecord, PruneOptions } from '../storage/index.ts';
-import type { ControlDeps } from './deps.ts';
+import type { DeviceList, ControlDeps } from './deps.ts';
 
 /** The service, with a Session whose bytes are not copied. */
 export const Control = {
@@ -67,6 +67,10 @@ function version(): BuildkitVersion {
   };
 }
 
+function deviceToWire({ name, autoAllow, annotations }: ReturnType<DeviceList['list']>[number]): CDIDevice {
+  return { Name: name, AutoAllow: autoAllow, Annotations: new Map(annotations), OnDemand: false };
+}
+
 function policyToWire(policy: PruneOptions): GCPolicy {
   return {
     all: policy.all ?? false,
@@ -92,13 +96,14 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
         return path[0] === 'labels' ? worker.labels.get(path.slice(1).join('.')) : undefined;
       };
       if (!matches(fields)) return { record: [] };
+      await deps.devices?.refresh();
       const record: WorkerRecord = {
         ID: worker.id,
         Labels: new Map(worker.labels),
         platforms: worker.platforms().map(platformToWire),
         GCPolicy: worker.gcPolicy.map(policyToWire),
         BuildkitVersion: version(),
-        CDIDevices: [],
+        CDIDevices: (deps.devices?.list() ?? []).map(deviceToWire),
       };
       return { record: [record] };
     },

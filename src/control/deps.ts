@@ -4,6 +4,15 @@ import type { SessionRegistry } from '../session/index.ts';
 import type { Solver } from '../solver/index.ts';
 import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
 
+export interface DeviceList {
+  refresh(): Promise<void>;
+  list(): readonly {
+    readonly name: string;
+    readonly autoAllow: boolean;
+    readonly annotations: ReadonlyMap<string, string>;
+  }[];
+}
+
 export interface ControlDeps {
   readonly builds: Builds;
   readonly forwarder: GatewayForwarder;
@@ -17,6 +26,8 @@ export interface ControlDeps {
     platforms(): readonly Platform[];
     readonly gcPolicy: readonly PruneOptions[];
   };
+  /** Of the host; undefined: builds get none. */
+  readonly devices?: DeviceList;
   /** After a build or a prune: what may be collected now. */
   readonly onBuildEnd: () => void;
   /** Runs a prune: with the room on the disk that it takes to make some. */

@@ -61,6 +61,11 @@ export interface DaemonConfig {
   readonly gid: number | undefined;
   readonly tls: TlsConfig;
   readonly entitlements: readonly string[];
+  readonly cdi: {
+    readonly disabled: boolean;
+    readonly specDirs: readonly string[];
+    readonly autoAllowed: readonly string[];
+  };
   readonly dns:
     | {
         readonly nameservers: readonly string[];
@@ -82,6 +87,7 @@ export interface DaemonConfig {
   readonly oci: OciWorkerConfig;
 }
 
+const CDI_DIRS = ['/etc/cdi', '/var/run/cdi', '/etc/buildkit/cdi'];
 export const DEFAULT_ROOT = '/var/lib/buildkit';
 export const DEFAULT_CONFIG = '/etc/buildkit/buildkitd.toml';
 export const DEFAULT_PROVENANCE_ENV_DIR = '/etc/buildkit/provenance.d';
@@ -194,6 +200,15 @@ function readRegistry(t: Table): RegistryConfig {
   };
 }
 
+function readCdi(t: Table): DaemonConfig['cdi'] {
+  const dirs = t.strings('specDirs');
+  return {
+    disabled: t.bool('disabled') ?? false,
+    specDirs: dirs.length === 0 ? CDI_DIRS : dirs,
+    autoAllowed: t.strings('autoAllowed'),
+  };
+}
+
 function readOciWorker(t: Table): OciWorkerConfig {
   return {
     enabled: t.bool('enabled'),
@@ -253,6 +268,7 @@ export function parseConfig(text: string): DaemonConfig {
     gid: grpc.int('gid'),
     tls: { cert: tls.string('cert') ?? '', key: tls.string('key') ?? '', ca: tls.string('ca') ?? '' },
     entitlements: top.strings('insecure-entitlements'),
+    cdi: readCdi(top.table('cdi')),
     dns: top.has('dns') ? readDns(top.table('dns')) : undefined,
     history: {
       maxAgeNs: history.durationNs('maxAge') ?? 48n * 3_600_000_000_000n,

@@ -162,6 +162,11 @@ export function applyFlags(config: DaemonConfig, flags: ParsedFlags): DaemonConf
     entitlements: flags.isSet('allow-insecure-entitlement')
       ? [...config.entitlements, ...flags.list('allow-insecure-entitlement')]
       : config.entitlements,
+    cdi: {
+      ...config.cdi,
+      disabled: flags.isSet('cdi-disabled') ? flags.bool('cdi-disabled') : config.cdi.disabled,
+      specDirs: flags.isSet('cdi-spec-dir') ? flags.list('cdi-spec-dir') : config.cdi.specDirs,
+    },
     gid: flags.isSet('group') ? groupId(flags.string('group')) : config.gid,
     oci,
   };

@@ -13,7 +13,7 @@ import {
 } from '../build/index.ts';
 import type { Bridge, BuildEnvironment } from '../build/index.ts';
 import { addServices } from '../control/index.ts';
-import { createRuncExecutor } from '../executor/index.ts';
+import { createRuncExecutor, DeviceRegistry } from '../executor/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
 import { Transport } from '../http/index.ts';
@@ -117,11 +117,14 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   const reserve = new DiskReserve(config.root, join(config.root, 'reserve'));
   reserve.giveUpIfFull();
 
+  const { cdi } = config;
+  const devices = cdi.disabled ? undefined : new DeviceRegistry(cdi.specDirs, cdi.autoAllowed);
   const executor = createRuncExecutor({
     root: join(config.root, 'executor'),
     ...(config.oci.binary === '' ? {} : { binary: config.oci.binary }),
     ...(config.oci.defaultCgroupParent === '' ? {} : { cgroupParent: config.oci.defaultCgroupParent }),
     ...(config.dns === undefined ? {} : { dns: config.dns }),
+    ...(devices === undefined ? {} : { devices }),
   });
   // Before anything is mounted or handed out: what a killed predecessor left running writes to its files still.
   await executor.killLeftovers();
@@ -210,7 +213,9 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     },
     history,
     provenanceEnv: loadProvenanceEnv(config.provenanceEnvDir),
-    entitlements: new Set(config.entitlements.map(parseEntitlement)),
+    // Each device has its own permission besides.
+    entitlements: new Set([...config.entitlements, ...(devices === undefined ? [] : ['device'])].map(parseEntitlement)),
+    ...(devices === undefined ? {} : { devices }),
     explain: (error) => explainFullDisk(error, config.root, () => reclaimableBytes(accessor)),
     dropCacheMounts: (ids) => dropCacheMounts(accessor, ids.keys()),
   };
@@ -229,6 +234,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     history,
     accessor,
     worker,
+    ...(devices === undefined ? {} : { devices }),
     withRoom: (work) => reserve.during(work),
     onBuildEnd: () => {
       collector.request();

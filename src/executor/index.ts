@@ -4,3 +4,5 @@
 export type * from './types.ts';
 export { createRuncExecutor } from './runc-executor.ts';
 export type { RuncExecutor, RuncExecutorOptions } from './runc-executor.ts';
+export { DeviceRegistry } from './cdi/index.ts';
+export type { Device, DeviceRequest } from './cdi/index.ts';

@@ -4,6 +4,7 @@ import { join, posix } from 'node:path';
 import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
 import { mount, mountPoints, unmount } from '../host/index.ts';
 import { callProcess } from './call-process.ts';
+import type { DeviceRegistry } from './cdi/index.ts';
 import { cgroupsPath, hasGroup, killGroup, removeGroup, wasOutOfMemory } from './cgroups.ts';
 import { checkEnd } from './exit.ts';
 import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
@@ -26,6 +27,7 @@ export interface ContainerPlace {
   readonly cgroupParent: string | undefined;
   readonly dns: DnsConfig | undefined;
   readonly defaultNetwork: 'host' | 'none';
+  readonly devices: DeviceRegistry | undefined;
 }
 
 export interface Container {
@@ -159,6 +161,9 @@ async function prepare(
     ulimits: meta.ulimits,
     cgroupsPath: container.cgroup,
     ...(meta.resources === undefined ? {} : { resources: meta.resources }),
+    ...(meta.devices === undefined || place.devices === undefined
+      ? {}
+      : { deviceEdits: place.devices.editsOf(meta.devices) }),
   });
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(container.spec), { mode: 0o600 });
 }

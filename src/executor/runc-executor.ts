@@ -1,6 +1,7 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { abortReason, BuildError, canceled, Code, invalidArgument, notFound, randomId, sleep } from '../base/index.ts';
+import type { DeviceRegistry } from './cdi/index.ts';
 import { execProcess } from './exec-process.ts';
 import { clearLeftovers } from './leftovers.ts';
 import type { DnsConfig } from './network-files.ts';
@@ -19,6 +20,8 @@ export interface RuncExecutorOptions {
   readonly dns?: DnsConfig;
   /** What an op gets that asks for nothing; undefined: the host's network. */
   readonly defaultNetwork?: 'host' | 'none';
+  /** Devices that steps may have. */
+  readonly devices?: DeviceRegistry;
 }
 
 export interface RuncExecutor extends Executor {
@@ -57,6 +60,7 @@ export function createRuncExecutor(options: RuncExecutorOptions): RuncExecutor {
     cgroupParent: options.cgroupParent,
     dns: options.dns,
     defaultNetwork: options.defaultNetwork ?? 'host',
+    devices: options.devices,
   };
   const running = new Map<string, Container>();
   const runs = new Set<Promise<void>>();

@@ -1,7 +1,10 @@
 import type { LinuxResources } from '../types.ts';
+import type { ContainerEdits } from '../cdi/index.ts';
 import { SANDBOX_CAPABILITIES } from './capabilities.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostFacts } from './host-facts.ts';
+import { deviceEnvironment, deviceHooks, deviceNodes } from './device-edits.ts';
+import type { DeviceAccess, OciHook } from './device-edits.ts';
 import { insecureDevices } from './devices.ts';
 import type { OciDevice } from './devices.ts';
 import { defaultMounts, joinMounts } from './mounts.ts';
@@ -39,6 +42,8 @@ export interface SpecInput {
   /** '' leaves the choice to the runtime. */
   readonly cgroupsPath: string;
   readonly resources?: LinuxResources;
+  /** Of devices of the host. */
+  readonly deviceEdits?: ContainerEdits;
 }
 
 interface DeviceRule {
@@ -62,8 +67,9 @@ export interface OciSpec {
   readonly root: { readonly path: string; readonly readonly: boolean };
   readonly hostname: string;
   readonly mounts: readonly OciMount[];
+  readonly hooks?: Readonly<Record<string, readonly OciHook[]>>;
   readonly linux: {
-    readonly resources: OciLimits & { readonly devices: readonly DeviceRule[] };
+    readonly resources: OciLimits & { readonly devices: readonly (DeviceRule | DeviceAccess)[] };
     readonly cgroupsPath?: string;
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
     readonly devices?: readonly OciDevice[];
@@ -73,6 +79,7 @@ export interface OciSpec {
   };
 }
 
+const NO_EDITS: ContainerEdits = { env: [], deviceNodes: [], mounts: [], hooks: [], additionalGids: [] };
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const DEFAULT_TERM = 'TERM=xterm';
@@ -96,26 +103,40 @@ const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/pro
 /** `facts` defaults to this host's; a function of its arguments alone otherwise. The result is for JSON.stringify. */
 export function buildSpec(input: SpecInput, facts: HostFacts = hostFacts()): OciSpec {
   const insecure = input.security === 'insecure';
+  const edits = input.deviceEdits ?? NO_EDITS;
+  const lent = deviceNodes(edits);
+  const devices = [...(insecure && !facts.inUserNamespace ? insecureDevices(facts.freeLoop) : []), ...lent.devices];
+  const hooks = deviceHooks(edits);
+  const lentMounts = edits.mounts.map(({ hostPath, containerPath, type, options }) => ({
+    source: hostPath,
+    destination: containerPath,
+    options,
+    ...(type === undefined ? {} : { type }),
+  }));
   return {
     ociVersion: '1.0.2',
-    process: processOf(input, facts),
+    process: processOf(input, edits, facts),
     root: { path: input.rootPath, readonly: input.readonlyRootfs },
     hostname: input.hostname === '' ? DEFAULT_HOSTNAME : input.hostname,
-    mounts: joinMounts(defaultMounts(insecure), input.mounts),
+    mounts: joinMounts(defaultMounts(insecure), [...input.mounts, ...lentMounts]),
+    ...(hooks === undefined ? {} : { hooks }),
     linux: {
       resources: {
         // The runtime itself opens the harmless ones (null, zero, tty, …) again after a "deny all".
-        devices: insecure
-          ? [
-              { allow: true, type: 'c', access: 'rwm' },
-              { allow: true, type: 'b', access: 'rwm' },
-            ]
-          : [{ allow: false, access: 'rwm' }],
+        devices: [
+          ...(insecure
+            ? ([
+                { allow: true, type: 'c', access: 'rwm' },
+                { allow: true, type: 'b', access: 'rwm' },
+              ] as const)
+            : ([{ allow: false, access: 'rwm' }] as const)),
+          ...lent.access,
+        ],
         ...linuxLimits(input.resources, facts.cgroup),
       },
       ...(input.cgroupsPath === '' ? {} : { cgroupsPath: input.cgroupsPath }),
       namespaces: namespaces(input.network, facts),
-      ...(insecure && !facts.inUserNamespace ? { devices: insecureDevices(facts.freeLoop) } : {}),
+      ...(devices.length > 0 ? { devices } : {}),
       ...(!insecure && facts.seccomp ? { seccomp: defaultSeccomp({ ...facts, bounding: SANDBOX_CAPABILITIES }) } : {}),
       maskedPaths: insecure ? [] : MASKED_PATHS,
       readonlyPaths: insecure ? [] : READONLY_PATHS,
@@ -123,13 +144,17 @@ export function buildSpec(input: SpecInput, facts: HostFacts = hostFacts()): Oci
   };
 }
 
-function processOf(input: SpecInput, facts: HostFacts): OciSpec['process'] {
+function processOf(input: SpecInput, edits: ContainerEdits, facts: HostFacts): OciSpec['process'] {
   return {
     terminal: input.terminal,
     // Some programs look for the primary group in the list, too.
-    user: { uid: input.uid, gid: input.gid, additionalGids: [...new Set([input.gid, ...input.additionalGids])] },
+    user: {
+      uid: input.uid,
+      gid: input.gid,
+      additionalGids: [...new Set([input.gid, ...input.additionalGids, ...edits.additionalGids])],
+    },
     args: input.args,
-    env: environment(input.env, input.terminal),
+    env: environment(deviceEnvironment(input.env, edits), input.terminal),
     cwd: input.cwd,
     capabilities: capabilities(input.security, facts),
     ...(input.ulimits.length === 0 ? {} : { rlimits: input.ulimits.map(rlimit) }),

@@ -5,6 +5,9 @@ export interface OciDevice {
   readonly type: 'c' | 'b';
   readonly major: number;
   readonly minor: number;
+  readonly fileMode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 const CHARACTER_DEVICES: readonly (readonly [string, number, number])[] = [

@@ -55,7 +55,10 @@ export interface MetaOptions {
 }
 
 /** Throws InvalidArgument. Secrets come last, so that they win. */
-export function processMeta(op: Pick<ExecOp, 'meta' | 'network' | 'security'>, options: MetaOptions): ProcessMeta {
+export function processMeta(
+  op: Pick<ExecOp, 'meta' | 'network' | 'security'> & Partial<Pick<ExecOp, 'cdiDevices'>>,
+  options: MetaOptions,
+): ProcessMeta {
   const { meta } = op;
   if (meta === undefined) throw invalidArgument('invalid exec op with no meta');
   const env = [...meta.env, ...(meta.proxyEnv === undefined ? [] : proxyEnvironment(meta.proxyEnv))];
@@ -81,5 +84,6 @@ export function processMeta(op: Pick<ExecOp, 'meta' | 'network' | 'security'>, o
     removeMountStubsRecursive: meta.removeMountStubsRecursive,
     ...(options.resources === undefined ? {} : { resources: options.resources }),
     tty: false,
+    ...(op.cdiDevices === undefined || op.cdiDevices.length === 0 ? {} : { devices: op.cdiDevices.map((d) => d.name) }),
   };
 }

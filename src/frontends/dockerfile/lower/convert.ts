@@ -311,5 +311,5 @@ export async function convert(request: ConvertRequest): Promise<Converted> {
 /** What can be passed to the target, without building it. */
 export async function outline(request: ConvertRequest): Promise<Outline> {
   const { target, reachable } = await lowerTarget(request);
-  return outlineOf(target, reachable);
+  return outlineOf(target.stage, reachable);
 }

@@ -1,7 +1,6 @@
 /** What a user can pass to a target: arguments, secrets and agents, with where they are asked for (subrequest frontend.outline). */
 import type { LineRange } from '../located-error.ts';
 import type { Stage } from '../instructions/index.ts';
-import type { StageState } from './stage-state.ts';
 import type { GlobalArg } from './variables.ts';
 
 type Location = readonly LineRange[];
@@ -77,7 +76,7 @@ function inOrder<T extends { readonly location: Location }>(found: Iterable<T>):
 }
 
 /** Of a target and the stages that it is made of; `stages` are those, the target first. */
-export function outlineOf(target: StageState, stages: Iterable<StageState>): Outline {
+export function outlineOf(stage: Stage, stages: Iterable<{ readonly outline: StageOutline }>): Outline {
   const args = new Map<string, OutlineArg>();
   const secrets = new Map<string, OutlineMount>();
   const ssh = new Map<string, OutlineMount>();
@@ -87,7 +86,7 @@ export function outlineOf(target: StageState, stages: Iterable<StageState>): Out
     for (const [name, mount] of outline.ssh) if (!ssh.has(name)) ssh.set(name, mount);
   }
   return {
-    stage: target.stage,
+    stage,
     args: inOrder(args.values()),
     secrets: inOrder(secrets.values()),
     ssh: inOrder(ssh.values()),
