@@ -90,7 +90,9 @@ async function converse(
   const signal = AbortSignal.any([bridge.signal, abort.signal]);
   let hasEnded = false;
   const serving = server.serve(ours).then(() => {
-    if (!hasEnded) abort.abort(new BuildError(Code.Unknown, 'frontend grpc server closed unexpectedly'));
+    // One that has said what it had to may hang up before it ends.
+    if (!hasEnded && !session.hasReturned)
+      abort.abort(new BuildError(Code.Unknown, 'frontend grpc server closed unexpectedly'));
   });
   try {
     const io = { stdin: its, stdout: its, stderr: log };

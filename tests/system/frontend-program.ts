@@ -55,6 +55,11 @@ const doings: Record<string, (client: GatewayClient) => Promise<Result>> = {
     process.exitCode = 7;
     return client.solve({ definition: file('never seen') });
   },
+  /** Hangs up, and takes its time to end. */
+  async linger(client) {
+    process.once('exit', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500));
+    return client.solve({ definition: file('said before') });
+  },
   async wait() {
     await new Promise((resolve) => setTimeout(resolve, 600_000));
     return { metadata: new Map() };

@@ -113,6 +113,10 @@ void describe('frontends in images', { skip: cannotRun, timeout: 280_000 }, () =
     assert.match(failed.stderr, /Dockerfile:3\n(.|\n)*>>> COPY none \//);
   });
 
+  void test('what it returned counts, though it hangs up before it ends', async () => {
+    assert.equal(await told({ do: 'linger' }), 'said before');
+  });
+
   void test('frontends ask for frontends', async () => {
     assert.equal(await told({ do: 'nest', levels: '2' }), 'the bottom');
   });
