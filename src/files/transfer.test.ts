@@ -248,6 +248,20 @@ test('a file that is cut while it is sent is an error that names it', async () =
   );
 });
 
+test('a file that becomes a folder while others are sent is an error that names it', async () => {
+  const from = folder();
+  writeFileSync(join(from, 'a'), Buffer.alloc(40_000_000));
+  writeFileSync(join(from, 'b'), 'text');
+  let replaced = false;
+  const onProgress = (bytes: number): void => {
+    if (bytes < 1_000_000 || replaced) return;
+    replaced = true;
+    rmSync(join(from, 'b'));
+    mkdirSync(join(from, 'b'));
+  };
+  await assert.rejects(transfer(from, folder(), {}, { onProgress }), /error from sender: .*\bb\b.*changed while/);
+});
+
 test('a receiver that is aborted ends both', async () => {
   const from = sample();
   const abort = new AbortController();

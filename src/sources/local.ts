@@ -151,14 +151,14 @@ class LocalInstance implements SourceInstance {
 
   /** What a failed transfer leaves is neither kept nor trusted. */
   async #discard(mutable: MutableRef): Promise<void> {
-    try {
-      await this.#deps.hasher.drop(mutable.id);
-      await mutable.metadata.setRetain(false);
-    } catch (error) {
-      logger.error('failed to discard local source', { id: mutable.id, error });
-    } finally {
-      await mutable.release();
+    // One may fail, as where no descriptor is left, and the other shall be done all the same.
+    const forgotten = this.#deps.hasher.drop(mutable.id);
+    for (const done of await Promise.allSettled([forgotten, mutable.metadata.setRetain(false)])) {
+      if (done.status === 'rejected') {
+        logger.error('failed to discard local source', { id: mutable.id, error: done.reason });
+      }
     }
+    await mutable.release();
   }
 }
 
