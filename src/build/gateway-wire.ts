@@ -1,6 +1,6 @@
 /** Gateway values to and from their messages (frontend/gateway/pb upstream). */
 import { invalidArgument, timeToMs } from '../base/index.ts';
-import type { ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
+import type { ImageAttestations, ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
 import type { ApiCap, ResultAttestation } from '../llb/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { APICap } from '../proto/caps.pb.ts';
@@ -11,7 +11,10 @@ import {
 } from '../proto/gateway.pb.ts';
 import type {
   Attestation,
+  AttestationChain,
+  Blob,
   ChecksumRequest,
+  ResolveSourceImageRequest,
   ResolveSourceMetaRequest,
   ResolveSourceMetaResponse,
 } from '../proto/gateway.pb.ts';
@@ -113,13 +116,28 @@ export function checksumRequestFromWire(request: ChecksumRequest | undefined): R
   return { algorithm, suffix: request.Suffix };
 }
 
+function chainToWire(chain: ImageAttestations): AttestationChain {
+  const blobs = [...chain.blobs].map(([digest, { descriptor, bytes }]): [string, Blob] => {
+    const { mediaType, size, annotations = {} } = descriptor;
+    const wire = { mediaType, size: BigInt(size), digest, annotations: new Map(Object.entries(annotations)) };
+    return [digest, { descriptor: wire, data: bytes }];
+  });
+  return {
+    Root: chain.root,
+    ImageManifest: chain.imageManifest ?? '',
+    AttestationManifest: chain.attestationManifest ?? '',
+    SignatureManifests: [...chain.signatureManifests],
+    Blobs: new Map(blobs),
+  };
+}
+
 export function sourceMetaToWire(meta: SourceMeta): ResolveSourceMetaResponse {
   return {
     Source: { identifier: meta.identifier, attrs: new Map(meta.attrs) },
     Image: meta.image && {
       Digest: meta.image.digest,
       Config: meta.image.config ?? new Uint8Array(),
-      AttestationChain: undefined,
+      AttestationChain: meta.image.attestations && chainToWire(meta.image.attestations),
     },
     Git: meta.git && {
       Checksum: meta.git.checksum,
@@ -149,6 +167,12 @@ export function resolveModeFromWire(text: string): 'default' | 'pull' | 'local' 
   throw invalidArgument(`invalid resolvemode: ${text}`);
 }
 
+/** Who asks for statements asks for what leads to them. */
+function attestationsFromWire(image: ResolveSourceImageRequest | undefined): ResolveSourceOptions['attestations'] {
+  if (image === undefined || (!image.AttestationChain && image.ResolveAttestations.length === 0)) return undefined;
+  return { predicateTypes: image.ResolveAttestations.filter((type) => type !== '') };
+}
+
 /** Throws InvalidArgument. */
 export function metaOptionsFromWire(request: ResolveSourceMetaRequest): ResolveSourceOptions {
   return {
@@ -157,6 +181,7 @@ export function metaOptionsFromWire(request: ResolveSourceMetaRequest): ResolveS
     logName: request.LogName,
     sourcePolicies: request.SourcePolicies,
     noConfig: request.Image?.NoConfig,
+    attestations: attestationsFromWire(request.Image),
     gitObjects: request.Git?.ReturnObject,
     httpChecksum: checksumRequestFromWire(request.HTTP?.ChecksumRequest),
   };

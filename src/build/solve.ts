@@ -190,7 +190,7 @@ export class Builds {
       await logging;
       if (record !== undefined) {
         const results = await this.#keepResults(outcome, provenance, attestations, sessions);
-        await record.finish({ response, results });
+        await record.finish({ response: metadataOf(outcome), results });
       }
       return response;
     } catch (thrown) {
@@ -203,7 +203,7 @@ export class Builds {
         return new Map<string, (Descriptor | undefined)[]>();
       });
       await record
-        ?.finish({ error, results })
+        ?.finish({ error, response: metadataOf(outcome), results })
         .catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
       throw error;
     } finally {
@@ -331,6 +331,15 @@ export class Builds {
 function describe(error: BuildError, signal: AbortSignal): BuildError {
   if (!signal.aborted || !error.isCanceled) return error;
   return new BuildError(Code.Canceled, 'context canceled', { cause: error });
+}
+
+/** What records show as the response: the result's metadata, not what exporters answer (upstream: llbsolver/history.go). */
+function metadataOf({ result }: Outcome): Map<string, string> {
+  const texts = [...(result?.metadata ?? [])].map(([key, value]): [string, string] => [
+    key,
+    Buffer.from(value).toString('utf8'),
+  ]);
+  return new Map(texts);
 }
 
 async function evaluateAll(result: LazyResult, signal: AbortSignal): Promise<void> {

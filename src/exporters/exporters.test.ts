@@ -52,6 +52,7 @@ function fixture(t: test.TestContext): Fixture {
       fetch: () => {
         throw new Error('not asked for');
       },
+      referrers: async () => [],
       blobSize: async () => undefined,
       pushBlob: async (ref, descriptor, open, { mountFrom }) => {
         let bytes = 0;

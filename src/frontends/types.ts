@@ -3,7 +3,7 @@ import type { Definition, SourceInfo, Range } from '../proto/ops.pb.ts';
 import type { Policy } from '../proto/policy.pb.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import type { BuildResult } from '../llb/index.ts';
-import type { Digest, Platform } from '../oci/types.ts';
+import type { Descriptor, Digest, Platform } from '../oci/types.ts';
 
 export interface GatewayRef {
   /** The definition that makes this ref again: `llb` State.fromDefinition continues from it. */
@@ -43,6 +43,8 @@ export interface ResolveSourceOptions extends ResolveImageOptions {
   readonly noConfig?: boolean;
   /** Repositories: the raw commit and tag objects, too. */
   readonly gitObjects?: boolean;
+  /** Images: what is attested of them, with the statements of these types. */
+  readonly attestations?: { readonly predicateTypes: readonly string[] };
 }
 
 export interface BuildOpts {
@@ -63,10 +65,23 @@ export interface WarnOptions {
   readonly url?: string;
 }
 
+/** Digests of manifests that belong together, and the blobs that are worth a look. */
+export interface ImageAttestations {
+  readonly root: Digest;
+  readonly imageManifest?: Digest;
+  readonly attestationManifest?: Digest;
+  readonly signatureManifests: readonly Digest[];
+  readonly blobs: ReadonlyMap<Digest, { readonly descriptor: Descriptor; readonly bytes: Uint8Array }>;
+}
+
 export interface SourceMeta {
   readonly identifier: string;
   readonly attrs: ReadonlyMap<string, string>;
-  readonly image?: { readonly digest: Digest; readonly config?: Uint8Array };
+  readonly image?: {
+    readonly digest: Digest;
+    readonly config?: Uint8Array;
+    readonly attestations?: ImageAttestations;
+  };
   readonly git?: {
     readonly checksum: string;
     readonly ref: string;

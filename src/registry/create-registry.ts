@@ -8,6 +8,7 @@ import { endpointsOf } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { fetchContent, onEndpoints, resolve } from './pull.ts';
 import { findBlob, pushBlob, pushManifest } from './push.ts';
+import { referrersAt } from './referrers.ts';
 import type { Registry, RegistryContext, RegistryHostConfig } from './types.ts';
 
 export interface RegistryOptions {
@@ -58,6 +59,11 @@ export function createRegistry(options: RegistryOptions): ClosableRegistry {
       const size = await onEndpoints(pullFrom(ref.domain), (e) => findBlob(api, e, ref, digest, context, false));
       if (Number.isNaN(size)) throw new BuildError(Code.Unknown, `${text}: registry does not tell the blob's size`);
       return size;
+    },
+    referrers: async (text, digest, context) => {
+      const ref = parseReference(text);
+      const found = await onEndpoints(pullFrom(ref.domain), (e) => referrersAt(api, e, ref, digest, context));
+      return found ?? [];
     },
     pushBlob: (text, descriptor, content, { insecure, mountFrom, onProgress, ...context }) =>
       onPush(text, insecure, (endpoint, ref) =>

@@ -213,3 +213,22 @@ void test('a silent registry is given up', async () => {
     },
   );
 });
+
+void test('referrers come from the list of the registry, or from the tag that stands in for it', async () => {
+  const index = (list: readonly object[]): string => JSON.stringify({ schemaVersion: 2, manifests: list });
+  const own = { mediaType: MediaType.ociManifest, digest: layer.digest, size: 1, artifactType: 'a' };
+  const tag = `/v2/tagged/manifests/${layer.digest.replace(':', '-')}`;
+  await withRegistry(
+    (request, response) => {
+      const headers = { 'content-type': MediaType.ociIndex };
+      if (request.url === `/v2/listed/referrers/${layer.digest}`) response.writeHead(200, headers).end(index([own]));
+      else if (request.url === tag) response.writeHead(200, headers).end(index([own, own]));
+      else response.writeHead(404).end();
+    },
+    async (registry, host) => {
+      const count = async (name: string): Promise<number> =>
+        (await registry.referrers(`${host}/${name}`, layer.digest, {})).length;
+      assert.deepEqual([await count('listed'), await count('tagged'), await count('none')], [1, 2, 0]);
+    },
+  );
+});

@@ -45,6 +45,8 @@ export interface Registry {
   fetch(ref: string, descriptor: Descriptor, context: RegistryContext): AsyncIterable<Uint8Array>;
   /** In bytes; undefined: there is no such blob. */
   blobSize(ref: string, digest: Digest, context: RegistryContext): Promise<number | undefined>;
+  /** Manifests that have this one as their subject. */
+  referrers(ref: string, digest: Digest, context: RegistryContext): Promise<readonly Descriptor[]>;
   /** Skips what is there; tries a cross-repository mount from `mountFrom` first. */
   pushBlob(
     ref: string,

@@ -29,6 +29,7 @@ function setUp(t: TestContext, sent: Buffer = DATA, knows: 'blob' | 'manifest' |
   const descriptor = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: DIGEST, size: DATA.length };
   const fetched: Descriptor[] = [];
   const registry = {
+    referrers: async () => [],
     blobSize: async () => (knows === 'blob' ? DATA.length : undefined),
     resolve: async (ref: string) => {
       if (knows !== 'manifest') throw new Error(`${ref}: not found`);

@@ -85,6 +85,22 @@ export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): Imag
   };
 }
 
+/** Manifests of the registry that are about that one. */
+export function referrersOf(
+  deps: ImageDeps,
+  ref: string,
+  digest: Digest,
+  asker: Asker,
+): Promise<readonly Descriptor[]> {
+  const { signal, onLog } = asker;
+  const auth = createSessionAuth(deps.sessions, asker.sessions, signal);
+  return deps.registry.referrers(ref, digest, {
+    auth,
+    ...(signal === undefined ? {} : { signal }),
+    ...(onLog === undefined ? {} : { onLog }),
+  });
+}
+
 export interface LayoutStore {
   readonly sessionId: string;
   readonly storeId: string;

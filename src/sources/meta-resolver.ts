@@ -3,10 +3,12 @@ import { invalidArgument, notFound, wrapError } from '../base/index.ts';
 import { defaultPlatform, MAX_MANIFEST_BYTES, normalizeReference } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
 import type { JobContext } from '../solver/types.ts';
+import { resolveAttestationChain } from './attestation-chain.ts';
+import type { AttestationChain } from './attestation-chain.ts';
 import { askerOf, resolveOnce } from './image.ts';
 import { parseLayoutRequest } from './image-attrs.ts';
 import type { ResolveMode } from './image-attrs.ts';
-import { describeLayoutRoot, layoutOrigin, registryOrigin } from './image-origin.ts';
+import { describeLayoutRoot, layoutOrigin, referrersOf, registryOrigin } from './image-origin.ts';
 import type { ImageDeps } from './image-origin.ts';
 import { pullManifests } from './pull-manifests.ts';
 import type { DescribeOptions, Source, SourceDescription } from './types.ts';
@@ -24,6 +26,7 @@ interface ImageMeta {
   readonly digest: Digest;
   /** Empty with `noConfig`. */
   readonly config: Uint8Array;
+  readonly attestations?: AttestationChain;
 }
 
 export interface SourceMetaAnswer extends SourceDescription {
@@ -44,8 +47,20 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
   async function registryImage(text: string, options: MetaOptions, context: JobContext): Promise<ImageMeta> {
     const name = normalizeReference(text);
     const { ref, descriptor } = await resolveOnce(deps, name, options.resolveMode ?? 'default', context);
-    if (options.noConfig) return { ref: name, digest: descriptor.digest, config: new Uint8Array(0) };
     const origin = registryOrigin(deps, ref, askerOf(context));
+    const asked = options.attestations;
+    const attestations =
+      asked &&
+      (await resolveAttestationChain({
+        root: descriptor,
+        origin,
+        platform: options.platform,
+        predicateTypes: asked.predicateTypes,
+        referrers: (digest) => referrersOf(deps, ref, digest, askerOf(context)),
+        signal: context.signal,
+      }));
+    const image = { ref: name, digest: descriptor.digest, ...(attestations === undefined ? {} : { attestations }) };
+    if (options.noConfig) return { ...image, config: new Uint8Array(0) };
     const { configBytes } = await pullManifests(
       deps.content,
       origin,
@@ -53,7 +68,7 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
       options.platform ?? defaultPlatform(),
       context.signal,
     );
-    return { ref: name, digest: descriptor.digest, config: configBytes };
+    return { ...image, config: configBytes };
   }
 
   async function layoutImage(
@@ -96,7 +111,11 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
         return {
           identifier: scheme === 'oci-layout' ? identifier : `${scheme}://${image.ref}`,
           attrs,
-          image: { digest: image.digest, ...(options.noConfig ? {} : { config: image.config }) },
+          image: {
+            digest: image.digest,
+            ...(options.noConfig ? {} : { config: image.config }),
+            ...(image.attestations === undefined ? {} : { attestations: image.attestations }),
+          },
         };
       } catch (error) {
         throw wrapError(error, `failed to resolve source metadata for ${ref}`);

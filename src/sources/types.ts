@@ -1,5 +1,6 @@
 /** Where source ops get their content from: one file per kind of source, all behind {@link Source}. */
 import type { StepFacts } from '../attest/index.ts';
+import type { AttestationChain } from './attestation-chain.ts';
 import type { Digest, Platform } from '../oci/types.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { ImmutableRef } from '../storage/types.ts';
@@ -33,13 +34,19 @@ export interface SourceInstance {
 export interface DescribeOptions {
   /** The raw commit and tag objects, too. */
   readonly gitObjects?: boolean;
+  /** What is attested of an image, with the statements of these types. */
+  readonly attestations?: { readonly predicateTypes: readonly string[] };
   /** A digest of the file with bytes after it. */
   readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
 }
 
 /** What a source is now. */
 export interface SourceDescription {
-  readonly image?: { readonly digest: Digest; readonly config?: Uint8Array };
+  readonly image?: {
+    readonly digest: Digest;
+    readonly config?: Uint8Array;
+    readonly attestations?: AttestationChain;
+  };
   readonly git?: {
     /** What the ref names: a commit, or an annotated tag. */
     readonly checksum: string;

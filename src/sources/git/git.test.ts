@@ -248,6 +248,7 @@ class Build {
     accessor: this.storage.accessor,
     content: {} as ContentStore,
     registry: {
+      referrers: async () => [],
       blobSize: async () => this.blob.length,
       fetch: (ref: string) => {
         this.fetched.push(ref);
