@@ -14,6 +14,7 @@ const PART = 32;
 /** Made again only where this many times as much is free. */
 const AMPLE = 4;
 const CHUNK = 1 << 20;
+const LENT_MS = 500;
 
 export class DiskReserve {
   readonly #path: string;
@@ -22,6 +23,7 @@ export class DiskReserve {
   readonly #mutex = new Mutex();
   /** Bytes that were given up and not taken back: those were its own. */
   #owed = 0;
+  #return: NodeJS.Timeout | undefined;
 
   /** `root` is there; `path` is the file that takes the room. */
   constructor(root: string, path: string) {
@@ -39,6 +41,16 @@ export class DiskReserve {
     if (space(this.#root).free >= this.#bytes) return;
     this.#owed = Math.max(this.#owed, this.#size());
     rmSync(this.#path, { force: true });
+  }
+
+  /** Gives it up for a moment, in which what was to go is gone. */
+  lend(): void {
+    this.giveUpIfFull();
+    this.#return ??= setTimeout(() => {
+      this.#return = undefined;
+      this.takeBack().catch((error: unknown) => logger.warn('no room can be kept aside', { error }));
+    }, LENT_MS);
+    this.#return.unref();
   }
 
   /** Takes the room back, as far as there is some. */

@@ -143,6 +143,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     snapshotter: snapshotterName(config.oci.snapshotter),
     kernel: linuxKernel,
     downloads: config.maxRegistryConcurrency,
+    makeRoom: () => reserve.lend(),
     reopenProvider: (origin) => (imageDeps === undefined ? undefined : createReopenProvider(imageDeps)(origin)),
   });
   stack.defer(() => storage.close());

@@ -30,6 +30,8 @@ export interface OpenStorageOptions {
   readonly reopenProvider?: (origin: string) => LazyBlobProvider | undefined;
   /** Blobs that are downloaded at a time; 4 by default. */
   readonly downloads?: number;
+  /** Frees a little room on a full disk, where some was kept aside. */
+  readonly makeRoom?: () => void;
   /** Milliseconds between syncs of the file system; 30 s by default. */
   readonly syncEveryMs?: number;
 }
@@ -101,6 +103,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
       snapshotter,
       kernel,
       ...(options.reopenProvider === undefined ? {} : { reopenProvider: options.reopenProvider }),
+      ...(options.makeRoom === undefined ? {} : { makeRoom: options.makeRoom }),
       ...(options.downloads === undefined ? {} : { downloads: options.downloads }),
       onTreeGone: (key) => {
         hasher?.drop(key).catch((error: unknown) => logger.debug('content digests could not be dropped', { error }));

@@ -1,6 +1,6 @@
 /** A daemon whose disk is full: it says so, starts again, makes room and builds on. */
 import assert from 'node:assert/strict';
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from './daemon.ts';
@@ -58,6 +58,7 @@ void describe('full disk', { skip: cannotRun, timeout: 120_000 }, () => {
     assert.notEqual(filling.code, 0);
     assert.match(filling.stderr, /did not complete successfully: exit code: 1/);
     await until('what it wrote is gone', () => freeBytes() > 20 * MB);
+    await until('room is kept aside again', () => existsSync(join(daemon.root, 'reserve')));
     const again = await build('kept', KEPT);
     assert.equal(again.code, 0, again.stderr);
     assert.deepEqual(stepsThat(again.stderr, 'ran'), [], again.stderr);

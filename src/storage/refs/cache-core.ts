@@ -1,4 +1,4 @@
-import { BuildError, Code, invalidArgument, logger, nowNs, randomId } from '../../base/index.ts';
+import { BuildError, Code, invalidArgument, logger, nowNs, randomId, toBuildError } from '../../base/index.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
 import type { CreateOptions } from '../types.ts';
 import { Holds } from './holds.ts';
@@ -127,13 +127,25 @@ export class CacheCore {
       const kept = record.data.retain || mutable?.data.retain === true;
       // A finalised record stays for whoever finds it in the cache; one that was never finalised or retained is rubbish.
       if (mutable !== undefined && !kept && record.refs === 0 && (record.twin?.refs ?? 0) === 0) {
-        this.remove([record]);
+        this.#removeWithRoom(record);
       } else if (touched) {
         this.markUsed(record);
       }
     } catch (error) {
       // The record stays: prune or the next start removes it.
       logger.warn('released record could not be saved', { id: record.id, error });
+    }
+  }
+
+  /** A step that filled the disk goes, though its going must be saved on that disk. */
+  #removeWithRoom(record: CacheRecord): void {
+    try {
+      this.remove([record]);
+    } catch (error) {
+      const { makeRoom } = this.options;
+      if (makeRoom === undefined || toBuildError(error).code !== Code.ResourceExhausted) throw error;
+      makeRoom();
+      this.remove([record]);
     }
   }
 

@@ -15,6 +15,8 @@ export interface CacheOptions {
   readonly reopenProvider?: (origin: string) => LazyBlobProvider | undefined;
   /** Blobs that are downloaded at a time; 4 by default. */
   readonly downloads?: number;
+  /** Frees a little room on a full disk, where some was kept aside: what goes is to be written down, too. */
+  readonly makeRoom?: () => void;
   /** Content digests kept under `treeKey` are of no use any more. */
   readonly onTreeGone?: (treeKey: string) => void;
 }
