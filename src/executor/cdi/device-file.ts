@@ -1,6 +1,4 @@
 /** A file of the Container Device Interface (github.com/cncf-tags/container-device-interface, SPEC.md): checked, as values. */
-import { parseYaml } from './yaml.ts';
-import type { YamlValue } from './yaml.ts';
 
 export interface DeviceNode {
   readonly path: string;
@@ -54,13 +52,16 @@ const HOOKS = new Set(['prestart', 'createRuntime', 'createContainer', 'startCon
 const KIND = /^[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?\/[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?$/;
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?$/;
 
-type Fields = ReadonlyMap<string, YamlValue>;
+/** Scalars are text: what they are is for whoever reads them, as modes are written in octal. */
+type FileValue = string | null | readonly FileValue[] | ReadonlyMap<string, FileValue>;
 
-/** JSON in the form of the other. */
-function fromJson(value: unknown): YamlValue {
-  if (value === null || value === undefined) return null;
-  if (Array.isArray(value)) return value.map(fromJson);
-  if (typeof value === 'object') return new Map(Object.entries(value).map(([k, v]) => [k, fromJson(v)]));
+type Fields = ReadonlyMap<string, FileValue>;
+
+/** What a parser gave. */
+function fileValue(value: unknown): FileValue {
+  if (value === null || value === undefined || value === '') return null;
+  if (Array.isArray(value)) return value.map(fileValue);
+  if (typeof value === 'object') return new Map(Object.entries(value).map(([k, v]) => [k, fileValue(v)]));
   return String(value as string | number | boolean);
 }
 
@@ -68,13 +69,13 @@ function bad(what: string): SyntaxError {
   return new SyntaxError(`invalid CDI Spec: ${what}`);
 }
 
-function fieldsOf(value: YamlValue | undefined, what: string): Fields {
+function fieldsOf(value: FileValue | undefined, what: string): Fields {
   if (value === undefined || value === null) return new Map();
-  if (!(value instanceof Map)) throw bad(`${what} is no mapping`);
+  if (typeof value === 'string' || !('get' in value)) throw bad(`${what} is no mapping`);
   return value;
 }
 
-function listOf(value: YamlValue | undefined, what: string): readonly YamlValue[] {
+function listOf(value: FileValue | undefined, what: string): readonly FileValue[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw bad(`${what} is no list`);
   return value;
@@ -105,7 +106,7 @@ function optionalNumber(fields: Fields, key: string): number | undefined {
   return text === '' ? undefined : numberOf(text, key);
 }
 
-function deviceNode(value: YamlValue): DeviceNode {
+function deviceNode(value: FileValue): DeviceNode {
   const fields = fieldsOf(value, 'deviceNodes');
   const path = textOf(fields, 'path');
   if (!path.startsWith('/')) throw bad(`device node path ${JSON.stringify(path)} is not absolute`);
@@ -127,7 +128,7 @@ function deviceNode(value: YamlValue): DeviceNode {
   };
 }
 
-function deviceMount(value: YamlValue): DeviceMount {
+function deviceMount(value: FileValue): DeviceMount {
   const fields = fieldsOf(value, 'mounts');
   const hostPath = textOf(fields, 'hostPath');
   const containerPath = textOf(fields, 'containerPath');
@@ -137,7 +138,7 @@ function deviceMount(value: YamlValue): DeviceMount {
   return { hostPath, containerPath, options: textsOf(fields, 'options'), ...(type === '' ? {} : { type }) };
 }
 
-function deviceHook(value: YamlValue): DeviceHook {
+function deviceHook(value: FileValue): DeviceHook {
   const fields = fieldsOf(value, 'hooks');
   const name = textOf(fields, 'hookName');
   const path = textOf(fields, 'path');
@@ -152,7 +153,7 @@ function deviceHook(value: YamlValue): DeviceHook {
   };
 }
 
-function editsOf(value: YamlValue | undefined): ContainerEdits {
+function editsOf(value: FileValue | undefined): ContainerEdits {
   const fields = fieldsOf(value, 'containerEdits');
   const env = textsOf(fields, 'env');
   for (const pair of env) if (!/^[^=]+=/.test(pair)) throw bad(`invalid environment variable ${JSON.stringify(pair)}`);
@@ -170,9 +171,16 @@ function annotationsOf(fields: Fields): Map<string, string> {
   return new Map([...annotations].map(([key]) => [key, textOf(annotations, key)]));
 }
 
+async function valueOf(text: string, format: 'json' | 'yaml'): Promise<FileValue> {
+  if (format === 'json') return fileValue(JSON.parse(text));
+  // Loaded by the few who have such files.
+  const { parse } = await import('yaml');
+  return fileValue(parse(text, { schema: 'failsafe' }));
+}
+
 /** Throws a SyntaxError that says what is wrong. */
-export function parseDeviceFile(text: string, format: 'json' | 'yaml'): DeviceFile {
-  const fields = fieldsOf(format === 'json' ? fromJson(JSON.parse(text)) : parseYaml(text), 'the file');
+export async function parseDeviceFile(text: string, format: 'json' | 'yaml'): Promise<DeviceFile> {
+  const fields = fieldsOf(await valueOf(text, format), 'the file');
   if (textOf(fields, 'cdiVersion') === '') throw bad('missing cdiVersion');
   const kind = textOf(fields, 'kind');
   if (!KIND.test(kind)) throw bad(`invalid kind ${JSON.stringify(kind)}`);

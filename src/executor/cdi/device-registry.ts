@@ -32,7 +32,7 @@ async function readDeviceFile(path: string): Promise<DeviceFile | undefined> {
   try {
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`);
-    return parseDeviceFile(await readFile(path, 'utf8'), extname(path) === '.json' ? 'json' : 'yaml');
+    return await parseDeviceFile(await readFile(path, 'utf8'), extname(path) === '.json' ? 'json' : 'yaml');
   } catch (error) {
     logger.warn('file of devices cannot be used', { path, error });
     return undefined;
