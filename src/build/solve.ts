@@ -2,24 +2,24 @@
  * The life of one Solve: job, bridge, frontend, evaluation, exports, history. Whatever happens, the job is discarded, refs
  * are released and the history record is finished.
  */
-import { BuildError, Code, invalidArgument, logger, nowNs, randomId } from '../base/index.ts';
-import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
+import { BuildError, Code, invalidArgument, logger } from '../base/index.ts';
+import type { ExporterInstance } from '../exporters/types.ts';
 import { parseAttestationRequests, parseProvenanceOptions, parseSbomOptions } from '../attest/index.ts';
 import type { ProvenanceOptions } from '../attest/index.ts';
 import type { BuildResult } from '../llb/index.ts';
 import { defaultPlatform, normalizePlatform } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import type { SolveRequest } from '../proto/control.pb.ts';
-import { compressionOfAttrs, inlineCacheOf, resolveExports } from '../remotecache/index.ts';
-import type { CacheExporter, ResolvedExports } from '../remotecache/index.ts';
-import type { CachedResult, Job } from '../solver/index.ts';
+import { resolveExports } from '../remotecache/index.ts';
+import type { ResolvedExports } from '../remotecache/index.ts';
+import type { Job } from '../solver/index.ts';
 import { COMPATIBILITY_VALUE, CURRENT_COMPATIBILITY } from '../sources/index.ts';
-import type { ImmutableRef } from '../storage/index.ts';
-import { BRIDGE_VALUE, Bridge, refsOf, releaseAll, textDigest } from './bridge.ts';
+import { BRIDGE_VALUE, Bridge, refsOf, releaseAll } from './bridge.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
 import { parseDeviceGrants } from './device-grants.ts';
 import { grantEntitlements } from './entitlements.ts';
 import type { BuildEnvironment } from './environment.ts';
+import { cachedResults, exportCaches, finalizeExports, runExports, verifyStep } from './export-steps.ts';
 import { FrontendGateway } from './frontend-gateway.ts';
 import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
@@ -40,8 +40,6 @@ import { finalizeSessionExport, findSessionExporters } from './session-exporters
 import { validatePolicy } from './policy/index.ts';
 import { checkPlatforms } from './platform-check.ts';
 import { statusToWire } from './status-wire.ts';
-
-/** Of builds whose client does not say which it expects. */
 
 type LazyResult = BuildResult<LazyRef | undefined>;
 
@@ -345,138 +343,6 @@ function metadataOf({ result }: Outcome): Map<string, string> {
 async function evaluateAll(result: LazyResult, signal: AbortSignal): Promise<void> {
   const settled = await Promise.allSettled(refsOf(result).map((ref) => ref.result(signal)));
   for (const one of settled) if (one.status === 'rejected') throw one.reason;
-}
-
-/** Refs with the keys that they were found by. */
-type CachedRefs = ReadonlyMap<ImmutableRef, CachedResult>;
-
-async function cachedResults(result: LazyResult, signal: AbortSignal): Promise<CachedRefs> {
-  const found = new Map<ImmutableRef, CachedResult>();
-  for (const lazy of refsOf(result)) {
-    const ref = await lazy.immutable(signal);
-    if (ref !== undefined) found.set(ref, await lazy.result(signal));
-  }
-  return found;
-}
-
-/** What the images of that exporter carry of the cache. */
-function inlineCacheFor(
-  exporter: ExporterInstance,
-  cached: CachedRefs,
-  context: ExportContext,
-): NonNullable<ExportContext['inlineCache']> {
-  const { signal, progress, sessionId } = context;
-  const storage = { signal, progress, sessions: () => (sessionId === '' ? [] : [sessionId]) };
-  return async (ref) => {
-    const result = cached.get(ref);
-    if (result === undefined) return undefined;
-    const id = 'preparing layers for inline cache';
-    const started = nowNs();
-    progress.status({ id, started });
-    try {
-      return await inlineCacheOf(result, compressionOfAttrs(exporter.attrs), storage);
-    } finally {
-      progress.status({ id, started, completed: nowNs() });
-    }
-  };
-}
-
-/** Digest of an exporter's vertex (upstream: solver/llbsolver/export.go). */
-function exporterVertex(sessionId: string, index: number): string {
-  return textDigest(`${sessionId}-export-${index}`);
-}
-
-function warnAt(job: Job, digest: string, warnings: readonly string[]): void {
-  for (const text of warnings) job.warn(digest, { level: 0, short: Buffer.from(text) });
-}
-
-/** Where there is no exporter whose step could show them. */
-async function verifyStep(job: Job, warnings: readonly string[], signal: AbortSignal): Promise<void> {
-  const digest = textDigest(randomId());
-  await job.step({ digest, name: 'Verifying build result' }, async () => warnAt(job, digest, warnings), signal);
-}
-
-async function runExports(
-  job: Job,
-  sessionId: string,
-  exporters: readonly ExporterInstance[],
-  result: BuildResult<ImmutableRef | undefined>,
-  signal: AbortSignal,
-  cached: CachedRefs | undefined,
-  warnings: readonly string[],
-): Promise<ExportOutcome[]> {
-  const running = exporters.map((exporter, index) => {
-    const digest = exporterVertex(sessionId === '' ? randomId() : sessionId, index);
-    return job.step(
-      { digest, name: exporter.name },
-      (stepContext) => {
-        if (index === 0) warnAt(job, digest, warnings);
-        const context = exportContext(stepContext, sessionId, index);
-        const inline = cached === undefined ? {} : { inlineCache: inlineCacheFor(exporter, cached, context) };
-        return exporter.export(result, { ...context, ...inline });
-      },
-      signal,
-    );
-  });
-  const settled = await Promise.allSettled(running);
-  return settled.map((one) => {
-    if (one.status === 'rejected') throw one.reason;
-    return one.value;
-  });
-}
-
-async function exportCaches(
-  job: Job,
-  sessionId: string,
-  exporters: readonly CacheExporter[],
-  results: readonly CachedResult[],
-  signal: AbortSignal,
-): Promise<Map<string, string>> {
-  const running = exporters.map(async (exporter, index) => {
-    const digest = textDigest(`${sessionId}-cache-${index}`);
-    try {
-      return await job.step(
-        { digest, name: exporter.name },
-        ({ signal: stepSignal, progress }) => exporter.export(results, { signal: stepSignal, progress, sessionId }),
-        signal,
-      );
-    } catch (error) {
-      if (!exporter.ignoreError || signal.aborted) throw error;
-      return new Map<string, string>();
-    }
-  });
-  const response = new Map<string, string>();
-  for (const one of await Promise.allSettled(running)) {
-    if (one.status === 'rejected') throw one.reason;
-    for (const [k, v] of one.value) response.set(k, v);
-  }
-  return response;
-}
-
-async function finalizeExports(
-  job: Job,
-  sessionId: string,
-  exporters: readonly ExporterInstance[],
-  outcomes: readonly ExportOutcome[],
-  signal: AbortSignal,
-): Promise<void> {
-  const running = outcomes.map(async ({ finalize }, index) => {
-    if (finalize === undefined) return;
-    await job.step(
-      { digest: exporterVertex(sessionId, index), name: exporters[index].name },
-      (context) => finalize(exportContext(context, sessionId, index)),
-      signal,
-    );
-  });
-  for (const one of await Promise.allSettled(running)) if (one.status === 'rejected') throw one.reason;
-}
-
-function exportContext(
-  context: { signal: AbortSignal; progress: ExportContext['progress'] },
-  sessionId: string,
-  exporterIndex: number,
-): ExportContext {
-  return { signal: context.signal, progress: context.progress, sessionId, exporterIndex };
 }
 
 async function followStatus(job: Job, record: ActiveRecord): Promise<void> {
