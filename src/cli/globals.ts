@@ -44,7 +44,7 @@ function oneOf(directory: string, either: string, or: string): string {
   return found;
 }
 
-function readTls(flags: ParsedFlags, address: string): TlsOptions | undefined {
+function readTls(flags: ParsedFlags, address: string): Partial<TlsOptions> | undefined {
   let [ca, cert, key] = ['tlscacert', 'tlscert', 'tlskey'].map((name) => flags.string(name));
   const directory = flags.string('tlsdir');
   if (directory !== '') {

@@ -1,11 +1,12 @@
 import { BuildError, Code, invalidArgument, toBuildError } from '../base/index.ts';
+import { systemAuthorities } from '../host/index.ts';
 import { createChannel, dial } from '../rpc/index.ts';
 import type { TlsOptions } from '../rpc/index.ts';
 import { Client } from './client.ts';
 
 export interface ConnectOptions {
-  /** Mutual TLS, for `tcp://` only: its values are the contents of PEM files. */
-  readonly tls?: TlsOptions;
+  /** Mutual TLS, for `tcp://` only: its values are the contents of PEM files. Without `ca` the server is one that the machine trusts. */
+  readonly tls?: Partial<TlsOptions>;
   /** For the connection itself; none by default. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -28,7 +29,9 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   }
   if (scheme === 'fd') throw invalidArgument(`address ${address} is one to listen on, not to connect to`);
   try {
-    return new Client(createChannel(await dial(address, options)));
+    const { tls, ...rest } = options;
+    const trust = tls && { ...tls, ca: tls.ca ?? Buffer.from(systemAuthorities().join('\n')) };
+    return new Client(createChannel(await dial(address, { ...rest, tls: trust })));
   } catch (error) {
     throw unreachable(error, address);
   }

@@ -6,6 +6,7 @@ export { openBeneath, openInRoot, resolveInRoot } from './in-root.ts';
 export { mount, unmount } from './mount.ts';
 export type { HostMount } from './mount.ts';
 export { mountPoints } from './mount-points.ts';
+export { systemAuthorities } from './authorities.ts';
 export { bootId, linuxKernel, space, syncFileSystem } from './kernel.ts';
 export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
 export { trimMemory } from './memory.ts';

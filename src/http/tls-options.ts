@@ -1,5 +1,6 @@
-import { createSecureContext, getCACertificates } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
+import { systemAuthorities } from '../host/index.ts';
 
 export interface TlsOptions {
   /** Takes any certificate. */
@@ -10,17 +11,6 @@ export interface TlsOptions {
 }
 
 export const noTlsOptions: TlsOptions = { insecure: false, ca: [], keypairs: [] };
-
-let system: readonly string[] | undefined;
-
-/** Who the machine trusts (as Go: SSL_CERT_FILE, SSL_CERT_DIR, the distribution's store); Node's own list where it names nobody. */
-function systemAuthorities(): readonly string[] {
-  if (system === undefined) {
-    const found = getCACertificates('system');
-    system = found.length > 0 ? found : getCACertificates('bundled');
-  }
-  return system;
-}
 
 /** Made once for many connections: reading the authorities takes milliseconds. */
 export function secureContext({ ca, keypairs }: TlsOptions): SecureContext {

@@ -4,7 +4,8 @@ import { connect as connectTls } from 'node:tls';
 import { abortReason, BuildError, Code, invalidArgument, throwIfAborted } from '../base/index.ts';
 
 export interface TlsOptions {
-  readonly ca?: Uint8Array;
+  /** Whose word about the server counts, PEM: without it nobody's that can be relied on. */
+  readonly ca: Uint8Array;
   readonly cert?: Uint8Array;
   readonly key?: Uint8Array;
   readonly serverName?: string;
@@ -48,7 +49,7 @@ export function dial(address: string, options: DialOptions = {}): Promise<Socket
             ...target,
             ALPNProtocols: ['h2'],
             servername: /^[\d.]+$|:/.test(name) ? undefined : name,
-            ...(tls.ca === undefined ? {} : { ca: Buffer.from(tls.ca) }),
+            ca: Buffer.from(tls.ca),
             ...(tls.cert === undefined ? {} : { cert: Buffer.from(tls.cert) }),
             ...(tls.key === undefined ? {} : { key: Buffer.from(tls.key) }),
           });

@@ -83,6 +83,22 @@ void describe('addresses', { skip, timeout: 150_000 }, () => {
     }
   });
 
+  void test('without --tlscacert a daemon is trusted whom the machine trusts, and no other', async () => {
+    const pair = ['--tlscert', client.cert, '--tlskey', client.key, '--tlsservername', 'builder.test'];
+    const info = (trusted: string): Promise<Ended> =>
+      run(
+        'env',
+        [`SSL_CERT_FILE=${trusted}`, join(project, 'bin/buildctl'), '--addr', address, ...pair, 'debug', 'info'],
+        60_000,
+      );
+    const known = await info(authority.cert);
+    assert.equal(known.code, 0, known.stderr);
+    const foreign = await Authority.make(scratch.folder, 'foreign');
+    const unknown = await info(foreign.cert);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /certificate/);
+  });
+
   void test('who has no certificate, or a stranger’s, is not let in', async () => {
     const strangers = await Authority.make(scratch.folder, 'strangers');
     const stranger = await strangers.issue('stranger');

@@ -2,8 +2,8 @@ import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import { readFileSync } from 'node:fs';
-import { rootCertificates } from 'node:tls';
 import { BuildError, Code, invalidArgument, parseTime, timeToMs, wrapError } from '../../base/index.ts';
+import { systemAuthorities } from '../../host/index.ts';
 
 /** How token servers of one registry are trusted (`--registry-auth-tlscontext`). Paths of PEM files. */
 export interface AuthTls {
@@ -39,10 +39,10 @@ interface Answer {
 }
 
 function tlsOptions(tls: AuthTls | undefined): RequestOptions {
-  if (tls === undefined) return {};
+  if (tls === undefined) return { ca: [...systemAuthorities()] };
   return {
     rejectUnauthorized: !tls.insecure,
-    ...(tls.ca.length > 0 ? { ca: [...rootCertificates, ...tls.ca.map((p) => readFileSync(p))] } : {}),
+    ca: [...systemAuthorities(), ...tls.ca.map((p) => readFileSync(p))],
     ...(tls.keyPairs.length > 0
       ? { cert: tls.keyPairs.map((p) => readFileSync(p.cert)), key: tls.keyPairs.map((p) => readFileSync(p.key)) }
       : {}),
