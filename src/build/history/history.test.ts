@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { BuildError, Code, configureLog, jsonDetail } from '../../base/index.ts';
 import { readBlob } from '../../content/index.ts';
 import { openDatabase } from '../../metadata/index.ts';
@@ -258,6 +259,21 @@ void describe('build history', () => {
     await strict.update({ Ref: 'newer', Pinned: false, Delete: true, Finalize: false });
     assert.equal((await blobs(strict)).length, 3);
     assert.equal(strict.content.find(early), undefined);
+  });
+
+  void it('goes back below its limits by itself when builds end, and its database shrinks', async (t) => {
+    const { history, root } = open(t, { maxEntries: 2, maxAgeNs: 0n });
+    const database = join(root, 'history.db');
+    // Arguments of a client are kept in the record.
+    for (let i = 0; i < 20; i++) {
+      const active = begin(history, `large-${i}`, new Map([['build-arg:X', 'x'.repeat(100_000)]]));
+      await active.finish({});
+    }
+    const full = statSync(`${database}-wal`).size + statSync(database).size;
+    assert.ok(full > 2_000_000, `${full}`);
+    const size = (): number => statSync(`${database}-wal`).size + statSync(database).size;
+    while (size() > full / 3) await setTimeout(20, undefined, { signal: t.signal });
+    assert.deepEqual(refs(await stored(history)).length, 2);
   });
 
   void it('drops damaged rows and records without their log at start', async (t) => {

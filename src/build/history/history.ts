@@ -18,9 +18,12 @@ import type { ActiveRecord, BuildFacts, RecordKeeper } from './active-record.ts'
 import { EventQueue } from './event-queue.ts';
 import { recordFilter } from './record-filter.ts';
 import { RecordTable } from './record-table.ts';
+import type { RecordSummary } from './record-table.ts';
 import { LOG_WRITE, replayStatusLog } from './status-log.ts';
 
 const SWEEP_MS = 120_000;
+/** Between the end of a build that made the history too long and the sweep: builds often end together. */
+const SOON_MS = 1000;
 
 export interface HistoryOptions {
   readonly root: string;
@@ -42,6 +45,7 @@ export class History {
   readonly #doomed = new Set<string>();
   readonly #blobs = new Mutex();
   readonly #timer: NodeJS.Timeout;
+  #soon: NodeJS.Timeout | undefined;
   readonly #keeper: RecordKeeper;
   #closed: Promise<void> | undefined;
 
@@ -76,6 +80,7 @@ export class History {
     this.#active.delete(record.Ref);
     this.#doomed.delete(record.Ref);
     this.#send({ type: BuildHistoryEventType.COMPLETE, record });
+    this.#sweepSoon();
   }
 
   #drop(ref: string): void {
@@ -211,19 +216,23 @@ export class History {
     this.#mustBeOpen();
     await this.#blobs.run(async () => {
       if (this.#closed !== undefined) return;
-      const limit = nowNs() - this.#options.maxAgeNs;
-      const surplus = this.#table
-        .summaries()
-        .filter(({ pinned }) => !pinned)
-        .toSorted((a, b) => newestFirst(a.completedAt, b.completedAt))
-        .slice(Math.max(0, this.#options.maxEntries));
-      for (const { ref, completedAt } of surplus) if (completedAt < limit) this.#delete(ref);
+      for (const { ref } of this.#expired()) this.#delete(ref);
       await this.#collect();
     });
   }
 
+  #expired(): RecordSummary[] {
+    const limit = nowNs() - this.#options.maxAgeNs;
+    return this.#table
+      .summaries()
+      .filter(({ pinned }) => !pinned)
+      .toSorted((a, b) => newestFirst(a.completedAt, b.completedAt))
+      .slice(Math.max(0, this.#options.maxEntries))
+      .filter(({ completedAt }) => completedAt < limit);
+  }
+
   /**
-   * Removes blobs that no record names. One that is younger than a running build may be that build's, and one that
+   * Removes blobs that no record names, and gives the room of deleted records back. One that is younger than a running build may be that build's, and one that
    * somebody writes now may be named soon: a later sweep sees to those.
    */
   async #collect(): Promise<void> {
@@ -235,12 +244,22 @@ export class History {
       if ([...this.#active.values()].some((build) => build.startedAt <= createdAt)) continue;
       await this.content.delete(digest);
     }
+    await this.#db.compact();
   }
 
   /** The writes of records exclude collecting when they commit. */
   #isWrittenByOthers(): boolean {
     const own = [LOG_WRITE, ERROR_WRITE, TRACE_WRITE];
     return this.content.openWrites.some((name) => !own.some((prefix) => name.startsWith(prefix)));
+  }
+
+  /** What a build has pushed beyond the limits need not wait for the next round. */
+  #sweepSoon(): void {
+    if (this.#soon !== undefined || this.#closed !== undefined) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      if (this.#expired().length > 0) this.#sweepAside();
+    }, SOON_MS).unref();
   }
 
   #sweepAside(): void {
@@ -254,6 +273,7 @@ export class History {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#soon);
     try {
       await Promise.all(Array.from(this.#active.values(), (build) => build.discard()));
     } finally {
