@@ -241,7 +241,10 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       collector.request();
       trimmer.request();
     },
-    releaseUnreferenced: (signal) => cache.releaseUnreferenced(signal),
+    releaseUnreferenced: async (signal) => {
+      await cache.releaseUnreferenced(signal);
+      await storage.db.compact();
+    },
   });
 
   const sockets = new Set<Socket>();
