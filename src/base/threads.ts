@@ -4,8 +4,8 @@
  * {@link ThreadPool} on {@link workerEntry}. Threads start on first use and end when idle.
  */
 import type { Transferable, Worker } from 'node:worker_threads';
-import { BuildError, toBuildError } from './errors.ts';
-import type { Code, ErrorDetail } from './errors.ts';
+import { BuildError, Code, toBuildError } from './errors.ts';
+import type { ErrorDetail } from './errors.ts';
 import { abortReason } from './async.ts';
 
 /** `meta` is the caller's `import.meta.url`; `name` is the worker file's name without `.ts`, e.g. `walk.worker`. */
@@ -167,12 +167,13 @@ export class ThreadPool {
       else pending.reject(errorFromThread(m.error as WireError));
     });
     const fail = (error: Error): void => {
+      const reason = startFailure(error) ?? error;
       const at = this.#threads.indexOf(thread);
       if (at >= 0) this.#threads.splice(at, 1);
       clearTimeout(thread.idleTimer);
       for (const pending of thread.jobs.values()) {
         pending.cleanup();
-        pending.reject(error);
+        pending.reject(reason);
       }
       thread.jobs.clear();
       const next = this.#queue.shift();
@@ -232,6 +233,14 @@ export function startHere<T>(job: Job, args: unknown, options: CallOptions = {})
     }
   };
   return { result: run(), post: (message) => context.onMessage?.(message) };
+}
+
+/** A thread has a loop of its own, which takes descriptors; Node tells their want in the text alone. */
+function startFailure(error: Error): BuildError | undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_INIT_FAILED') return undefined;
+  return /EMFILE|ENFILE/.test(error.message)
+    ? new BuildError(Code.ResourceExhausted, 'too many open files', { cause: error })
+    : new BuildError(Code.ResourceExhausted, error.message, { cause: error });
 }
 
 function errorFromThread(e: WireError): Error {

@@ -1,0 +1,92 @@
+/** Builds that are allowed and hostile all the same: they end with an error of their own, and the daemon serves on. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { Daemon, processesWith } from './daemon.ts';
+import { mustRun, until } from './process.ts';
+import { cannotRun, makeScratch, writeContext } from './scratch.ts';
+import type { Scratch } from './scratch.ts';
+
+/** Measured: some 210 MB. What the step prints meanwhile is gigabytes. */
+const MAX_MEMORY_KB = 600_000;
+/** Descriptors for the client's connection and little more: too few for the threads and files of a build. */
+const SPARE = 5;
+
+void describe('hostile builds', { skip: cannotRun, timeout: 200_000 }, () => {
+  let scratch: Scratch;
+  let daemon: Daemon;
+
+  const build = (name: string, dockerfile: string): string[] => [
+    ...writeContext(join(scratch.folder, name), { Dockerfile: dockerfile }),
+    ...scratch.busybox,
+  ];
+  const memory = async (): Promise<number> =>
+    Number((await mustRun('ps', ['-o', 'rss=', '-p', String(daemon.pid)])).trim());
+
+  before(async () => {
+    scratch = await makeScratch();
+    daemon = await Daemon.start(scratch.folder);
+  });
+  after(async () => {
+    await daemon?.end();
+    await scratch?.remove();
+  });
+
+  // First: nothing of an earlier build gives descriptors back meanwhile.
+  void test('no descriptors left: an error that says so, and a right build once there are', async () => {
+    const pid = String(daemon.pid);
+    const args = build('descriptors', 'FROM busybox\nRUN echo ran > /ran\n');
+    const soft = (await mustRun('prlimit', ['--pid', pid, '--nofile', '--noheadings', '--output', 'SOFT'])).trim();
+    const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+    let limit = 0;
+    for (let spare = 0; spare < SPARE; limit++) if (!taken.has(limit)) spare++;
+    await mustRun('prlimit', ['--pid', pid, `--nofile=${limit}:`]);
+    const refused = await daemon.buildctl([], args);
+    await mustRun('prlimit', ['--pid', pid, `--nofile=${soft}:`]);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.stderr, /too many open files/);
+    const { code, stderr } = await daemon.buildctl([], args);
+    assert.equal(code, 0, stderr);
+  });
+
+  void test('a step that prints without end to a client that stopped reading', async () => {
+    const loud = daemon.spawnBuildctl(build('loud', 'FROM busybox\nRUN yes line-of-a-loud-step-7233\n'));
+    await loud.says('line-of-a-loud-step-7233');
+    loud.signal('SIGSTOP');
+    for (let i = 0; i < 3; i++) {
+      await daemon.ask('debug', 'info');
+      assert.ok((await memory()) < MAX_MEMORY_KB);
+    }
+    loud.signal('SIGKILL');
+    await loud.ended;
+    await until('the step is gone', () => processesWith('yes line-of-a-loud-step-7233').length === 0, 15_000);
+  });
+
+  void test('a context of ten thousand tiny files', async () => {
+    const args = build('tiny', 'FROM scratch\nCOPY . /\n');
+    for (let folder = 0; folder < 100; folder++) {
+      mkdirSync(join(scratch.folder, `tiny/d${folder}`));
+      for (let file = 0; file < 100; file++) writeFileSync(join(scratch.folder, `tiny/d${folder}/f${file}`), `${file}`);
+    }
+    const { code, stderr } = await daemon.buildctl([], args);
+    assert.equal(code, 0, stderr);
+  });
+
+  void test('no folder where the runtime wants one, and no file where accounts should be', async () => {
+    const link = 'FROM busybox AS base\nFROM scratch\nCOPY --from=base /bin /bin\nCOPY tree /\nRUN echo ran\n';
+    const args = build('link', link);
+    mkdirSync(join(scratch.folder, 'link/tree'));
+    symlinkSync('/tmp', join(scratch.folder, 'link/tree/dev'));
+    const { code, stderr } = await daemon.buildctl([], args);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /\/dev of the root file system is not a directory/);
+
+    const fifo = 'FROM busybox\nRUN rm -f /etc/passwd && mkfifo /etc/passwd\nUSER somebody\nRUN echo ran\n';
+    const second = await daemon.buildctl([], build('fifo', fifo));
+    assert.notEqual(second.code, 0);
+    assert.match(second.stderr, /unable to find user somebody/);
+  });
+
+  void test('it stops and leaves nothing behind', () => daemon.stopWithoutLeaks());
+});
