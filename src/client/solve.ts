@@ -19,6 +19,8 @@ import type { CacheEntry, RunGateway, SolveRequest, SolveResult } from './types.
 
 /** After the solve has ended, progress may be silent for so long before it is given up. */
 const STATUS_PATIENCE_MS = 5_000;
+/** The same where the solve failed before there was any progress: most likely it was refused, and there will be none. */
+const REFUSED_PATIENCE_MS = 300;
 /** A client-side frontend that failed waits so long for the solve to fail by itself. */
 const SOLVE_PATIENCE_MS = 5_000;
 
@@ -93,20 +95,25 @@ async function followStatus(
   const stop = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let ended = false;
-  const restart = (): void => {
+  let silent = true;
+  const restart = (patience = STATUS_PATIENCE_MS): void => {
     clearTimeout(timer);
-    if (ended) timer = setTimeout(() => stop.abort(canceled()), STATUS_PATIENCE_MS);
+    if (ended) timer = setTimeout(() => stop.abort(canceled()), patience);
   };
-  const onSolved = (): void => {
+  const onEnd = (patience: number): void => {
     ended = true;
-    restart();
+    restart(patience);
   };
-  solved.then(onSolved, onSolved);
+  solved.then(
+    () => onEnd(STATUS_PATIENCE_MS),
+    () => onEnd(silent ? REFUSED_PATIENCE_MS : STATUS_PATIENCE_MS),
+  );
   const call = channel.stream(ControlDefinition, methods.status, { signal: stop.signal });
   try {
     call.write({ Ref: ref }).catch(() => {});
     call.end();
     for await (const status of call) {
+      silent = false;
       restart();
       onStatus?.(status);
     }

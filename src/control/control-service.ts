@@ -132,6 +132,7 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
         const traceParent = parseTraceParent(call.metadata.get('traceparent')?.[0]);
         return { ExporterResponse: await deps.builds.solve(request, call.signal, traceParent) };
       } finally {
+        solver.noJob(request.Ref);
         deps.onBuildEnd();
       }
     },
@@ -150,6 +151,8 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
         if (isNotFound(error)) throw new BuildError(Code.NotFound, `no such job ${request.Ref}`);
         throw error;
       }
+      // The refusal is Solve's to tell: an error of this call might reach the client first.
+      if (job === undefined) return;
       for await (const batch of job.status(call.signal)) {
         for (const message of statusToWire(batch)) await out.write(message);
       }

@@ -44,12 +44,12 @@ class Pipe {
 }
 
 /** A client that takes each transfer into `target`. */
-function directoryClient(target: string, received: Promise<unknown>[]): SessionCaller {
+function directoryClient(target: string, received: Promise<unknown>[], merge = true): SessionCaller {
   const stream = (): unknown => {
     const there = new Pipe();
     const back = new Pipe();
     const client: PacketChannel = { readBatch: () => there.read(), writeBatch: (packets) => back.write(packets) };
-    received.push(receiveTree(target, client, { merge: true, owner: { uid: 0, gid: 0 } }).finally(() => back.end()));
+    received.push(receiveTree(target, client, { merge, owner: { uid: 0, gid: 0 } }).finally(() => back.end()));
     return {
       readBatch: () => back.read(),
       writeBatch: (packets: readonly Uint8Array[]) => there.write(packets),
@@ -143,6 +143,37 @@ void test('platforms get a folder each, or may not have a file in common', async
     async () => together?.export({ refs, metadata: TWO }, context),
     /cannot overwrite a from linux\/amd64 with linux\/arm64 when split option is disabled/,
   );
+});
+
+void test('a client that replaces its directory gets all platforms, and keeps nothing else', async (t) => {
+  const { root, ref } = setUp(t);
+  const target = join(root, 'target');
+  mkdirSync(join(target, 'linux_arm64'));
+  for (const stale of ['stale', 'linux_arm64/stale']) writeFileSync(join(target, stale), '');
+  const received: Promise<unknown>[] = [];
+  const exporters = createExporters(depsWith(directoryClient(target, received, false)));
+  const refs = new Map([
+    ['linux/amd64', ref('one', { a: '1' })],
+    ['linux/arm64', ref('two', { a: '2', b: '3' })],
+  ]);
+  const mode: [string, string] = ['mode', 'delete'];
+  await exporters
+    .get('local')
+    ?.resolve(new Map([mode]))
+    .export({ refs, metadata: TWO }, context);
+  await Promise.all(received);
+  const paths = readdirSync(target, { recursive: true }).toSorted();
+  assert.deepEqual(paths, ['linux_amd64', 'linux_amd64/a', 'linux_arm64', 'linux_arm64/a', 'linux_arm64/b']);
+  assert.equal(readFileSync(join(target, 'linux_arm64', 'a'), 'utf8'), '2');
+
+  const apart = new Map([
+    ['linux/amd64', ref('three', { a: '1' })],
+    ['linux/arm64', ref('four', { b: '2' })],
+  ]);
+  const unsplit = exporters.get('local')?.resolve(new Map([mode, ['platform-split', 'false']]));
+  await unsplit?.export({ refs: apart, metadata: TWO }, context);
+  await Promise.all(received);
+  assert.deepEqual(readdirSync(target).toSorted(), ['a', 'b']);
 });
 
 void test('a tar has the files; an empty result is an empty tar', async (t) => {

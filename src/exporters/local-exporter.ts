@@ -1,7 +1,7 @@
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, Code, invalidArgument, mapConcurrent, throwIfAborted, unimplemented } from '../base/index.ts';
-import { sendTree } from '../files/index.ts';
+import { BuildError, Code, invalidArgument, mapConcurrent, throwIfAborted } from '../base/index.ts';
+import { sendTrees } from '../files/index.ts';
 import { sendDirectory } from '../session/index.ts';
 import type { SessionCaller } from '../session/types.ts';
 import { clientOf } from './client.ts';
@@ -68,9 +68,6 @@ class LocalExport implements ExporterInstance {
     const { perPlatform, platforms } = filesOf(result, this.#options.epoch);
     const caller = await clientOf(this.#deps.sessions, context);
     const split = this.#options.split ?? perPlatform;
-    if (this.#options.mode === 'delete' && platforms.length > 1) {
-      throw unimplemented('mode=delete of several platforms is not supported');
-    }
     await using shown = new AsyncDisposableStack();
     const trees: Tree[] = [];
     const nowSeconds = Math.floor(Date.now() / 1000);
@@ -81,29 +78,27 @@ class LocalExport implements ExporterInstance {
       trees.push({ files, ...(await showFiles(files, shown, { naming, nowSeconds, signal })) });
     }
     if (!split && trees.length > 1) await refuseSamePaths(trees, context.signal);
-    await mapConcurrent(trees, trees.length, (tree) => this.#send(tree, split, caller, context));
+    const replace = this.#options.mode === 'delete';
+    // What a transfer does not have is removed: all platforms go in one, or each would remove the others.
+    const transfers = replace ? [trees] : trees.map((tree) => [tree]);
+    await mapConcurrent(transfers, transfers.length, (sent) => this.#send(sent, split, caller, context));
     return { response: new Map() };
   }
 
-  async #send(
-    { files, dir, attestations }: Tree,
-    split: boolean,
-    caller: SessionCaller,
-    context: ExportContext,
-  ): Promise<void> {
+  async #send(trees: readonly Tree[], split: boolean, caller: SessionCaller, context: ExportContext): Promise<void> {
     const replace = this.#options.mode === 'delete';
     const target = { exporterId: String(context.exporterIndex), ...(replace ? { multiPlatform: true } : {}) };
     const call = sendDirectory(caller, target, context.signal);
-    const line = split && !replace ? `copying files ${files.id}` : 'copying files';
+    const line = split && !replace ? `copying files ${trees[0].files.id}` : 'copying files';
+    const sent = trees.map(({ files, dir, attestations }) => ({
+      root: dir,
+      ...(files.epoch === undefined ? {} : { mtimeNs: epochNs(files.epoch) }),
+      ...(split ? { prefix: platformFolder(files.id) } : {}),
+      ...(attestations === undefined ? {} : { over: attestations }),
+    }));
     try {
       await countingLine(context.progress, line, (count) =>
-        sendTree(dir, call, {
-          signal: context.signal,
-          onProgress: count,
-          ...(files.epoch === undefined ? {} : { mtimeNs: epochNs(files.epoch) }),
-          ...(split ? { prefix: platformFolder(files.id) } : {}),
-          ...(attestations === undefined ? {} : { over: attestations }),
-        }),
+        sendTrees(sent, call, { signal: context.signal, onProgress: count }),
       );
       call.close();
       // The status comes after the last packet.

@@ -5,8 +5,8 @@
  * Inside, names are byte strings (archive/). Deliberately absent: mounts, sessions, what a tree is for.
  */
 export { GoMode } from './types.ts';
-export type { PacketChannel, ReceiveOptions, ReceiveResult, SendOptions, TreeChange } from './types.ts';
-export { sendTree } from './send-tree.ts';
+export type { PacketChannel, ReceiveOptions, ReceiveResult, SendOptions, SentTree, TreeChange } from './types.ts';
+export { sendTree, sendTrees } from './send-tree.ts';
 export { receiveTree } from './receive-tree.ts';
 export { goMode, hasData, unixMode } from './go-mode.ts';
 export { hasWildcards, matchPath } from './glob.ts';

@@ -2,22 +2,19 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { fromByteString, fsPath, toByteString } from '../archive/index.ts';
 import type { ByteString } from '../archive/index.ts';
-import { BuildError, Code, invalidArgument, nowNs } from '../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import type { JobContext } from '../base/index.ts';
-import type { Stat } from '../proto/fsutil_stat.pb.ts';
-import { dropNested, followPaths } from './follow-paths.ts';
-import { hasData, isDir, isSymlink } from './go-mode.ts';
+import { hasData } from './go-mode.ts';
+import { listTrees } from './sent-listing.ts';
+import type { Listed } from './sent-listing.ts';
 import { PacketType, PacketWriter } from './packet-codec.ts';
 import type { Packet } from './packet-codec.ts';
 import { pathError } from './path-error.ts';
-import { joinPath } from './path-order.ts';
-import { GoMode } from './types.ts';
-import type { SendOptions } from './types.ts';
-import { walkOver } from './walk-over.ts';
+import type { SendOptions, SentTree } from './types.ts';
 import { WorkerLink } from './worker-link.ts';
 
 export interface SendArgs extends Omit<SendOptions, 'onProgress' | 'signal'> {
-  readonly root: string;
+  readonly trees: readonly SentTree[];
 }
 
 export interface SendEvent {
@@ -44,68 +41,6 @@ interface Sending {
   left: number;
 }
 
-interface Listed {
-  readonly stat: Stat;
-  /** In the tree, without prefix. */
-  readonly path: ByteString;
-  /** The tree that has it. */
-  readonly root: string;
-}
-
-/** The listing as it goes on the wire: below the prefix, owners and times as asked for, links to what the filter has left. */
-function* listing(args: SendArgs): Generator<Listed, void, void> {
-  let includePatterns = args.includePatterns;
-  if (args.followPaths !== undefined && args.followPaths.length > 0) {
-    const followed = followPaths(args.root, args.followPaths);
-    if (followed !== undefined) {
-      // Only neighbours are compared, as upstream does: the order means something when there are exclusions.
-      includePatterns = dropNested([...(includePatterns ?? []), ...followed]) ?? [];
-    }
-  }
-  const prefix = toByteString(args.prefix ?? '').replace(/^\/+|\/+$/g, '');
-  const shape = (stat: Stat): Stat => {
-    if (args.resetOwner === true) stat.uid = stat.gid = 0;
-    if (args.mtimeNs !== undefined) stat.modTime = args.mtimeNs;
-    return stat;
-  };
-  let folder = '';
-  for (const name of prefix.split('/').filter((n) => n !== '')) {
-    folder = joinPath(folder, name);
-    yield { stat: shape(folderStat(folder)), path: '', root: args.root };
-  }
-  /** First name in the tree to the name that stands for it in the listing: a filter may have left the first one out. */
-  const firstNames = new Map<ByteString, ByteString>();
-  const patterns = { includePatterns, excludePatterns: args.excludePatterns };
-  for (const { stat, root } of walkOver(args.root, args.over, patterns)) {
-    const { path } = stat;
-    if (!isDir(stat.mode) && !isSymlink(stat.mode)) {
-      const first = stat.linkname === '' ? path : firstNames.get(stat.linkname);
-      if (first === undefined) {
-        firstNames.set(stat.linkname, path);
-        stat.linkname = '';
-      } else if (stat.linkname === '') firstNames.set(path, path);
-      else stat.linkname = joinPath(prefix, first);
-    } else if (prefix !== '' && stat.linkname.startsWith('/')) stat.linkname = `/${prefix}${stat.linkname}`;
-    stat.path = joinPath(prefix, path);
-    yield { stat: shape(stat), path, root };
-  }
-}
-
-function folderStat(path: ByteString): Stat {
-  return {
-    path,
-    mode: (GoMode.Dir | 0o755) >>> 0,
-    uid: 0,
-    gid: 0,
-    size: 0n,
-    modTime: nowNs(),
-    linkname: '',
-    devmajor: 0n,
-    devminor: 0n,
-    xattrs: new Map(),
-  };
-}
-
 class Sender {
   readonly #link: WorkerLink;
   readonly #entries: Generator<Listed, void, void>;
@@ -120,7 +55,7 @@ class Sender {
 
   constructor(args: SendArgs, link: WorkerLink) {
     this.#link = link;
-    this.#entries = listing(args);
+    this.#entries = listTrees(args.trees, args);
   }
 
   async run(): Promise<void> {

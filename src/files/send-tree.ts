@@ -4,7 +4,17 @@ import { sendJob } from './send-job.ts';
 import type { SendArgs, SendEvent } from './send-job.ts';
 import { isSmallTree } from './small-tree.ts';
 import { runTransfer } from './transfer.ts';
-import type { PacketChannel, SendOptions } from './types.ts';
+import type { PacketChannel, SendOptions, SentTree } from './types.ts';
+
+async function resolveRoot(root: string): Promise<string> {
+  try {
+    const resolved = await realpath(root);
+    if (!(await stat(resolved)).isDirectory()) throw invalidArgument(`${root} is not a directory`);
+    return resolved;
+  } catch (error) {
+    throw wrapError(error, `failed to read ${root}`);
+  }
+}
 
 /**
  * Sends what of `root` the patterns leave to the receiver at the other end of `channel`, whoever that is. Resolves once the
@@ -12,23 +22,26 @@ import type { PacketChannel, SendOptions } from './types.ts';
  * names the file which changed while it was sent.
  */
 export async function sendTree(root: string, channel: PacketChannel, options: SendOptions): Promise<void> {
-  let resolved: string;
-  try {
-    resolved = await realpath(root);
-    if (!(await stat(resolved)).isDirectory()) throw invalidArgument(`${root} is not a directory`);
-  } catch (error) {
-    throw wrapError(error, `failed to read ${root}`);
-  }
-  const { includePatterns, excludePatterns, followPaths, resetOwner, mtimeNs, prefix, over } = options;
-  const patterns = { includePatterns, excludePatterns, followPaths };
-  const args: SendArgs = { root: resolved, ...patterns, resetOwner, mtimeNs, prefix, over };
+  await sendTrees([{ root }], channel, options);
+}
+
+/** As sendTree, of several trees that the receiver gets as one. */
+export async function sendTrees(
+  given: readonly SentTree[],
+  channel: PacketChannel,
+  options: SendOptions,
+): Promise<void> {
+  const trees = await Promise.all(given.map(async (tree) => ({ ...tree, root: await resolveRoot(tree.root) })));
+  const { includePatterns, excludePatterns, followPaths, resetOwner } = options;
+  const args: SendArgs = { trees, includePatterns, excludePatterns, followPaths, resetOwner };
   let bytes = 0;
   const onEvent = (event: SendEvent): void => {
     bytes = event.bytes;
     options.onProgress?.(bytes, false);
   };
   // A client that sends a Dockerfile would wait longer for the thread than for the transfer.
-  const here = isSmallTree(resolved, followPaths ?? []) ? sendJob : undefined;
+  const small = trees.length === 1 && isSmallTree(trees[0].root, followPaths ?? []);
+  const here = small ? sendJob : undefined;
   try {
     await runTransfer<void>('send', args, channel, { signal: options.signal, onEvent, here });
   } finally {

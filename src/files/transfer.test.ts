@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { contentHashHeader, fsPath } from '../archive/index.ts';
-import { receiveTree, sendTree, walkTree } from './index.ts';
+import { receiveTree, sendTree, sendTrees, walkTree } from './index.ts';
 import type { PacketChannel, ReceiveOptions, SendOptions, TreeChange } from './index.ts';
 import { PacketWriter, packetsOf } from './packet-codec.ts';
 import { toText } from './stat-entry.ts';
@@ -170,12 +170,14 @@ test('patterns, followed paths, owner, time and prefix', async () => {
   const from = sample();
   symlinkSync('a/b', join(from, 'way'));
   const to = folder();
-  await transfer(from, to, {
-    followPaths: ['way/large'],
-    excludePatterns: ['**/script'],
-    mtimeNs: 5_000_000_123n,
-    prefix: 'linux_amd64',
-  });
+  const [sender, receiver] = pair();
+  await Promise.all([
+    sendTrees([{ root: from, mtimeNs: 5_000_000_123n, prefix: 'linux_amd64' }], sender, {
+      followPaths: ['way/large'],
+      excludePatterns: ['**/script'],
+    }).finally(() => sender.end()),
+    receiveTree(to, receiver, {}).finally(() => receiver.end()),
+  ]);
   assert.deepEqual(
     [...walkTree(to)].map((e) => e.stat.path),
     ['linux_amd64', 'linux_amd64/a', 'linux_amd64/a/b', 'linux_amd64/a/b/large', 'linux_amd64/way'],

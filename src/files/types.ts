@@ -23,18 +23,23 @@ export interface PacketChannel {
   writeBatch(packets: readonly Uint8Array[]): Promise<void>;
 }
 
-export interface SendOptions {
-  readonly includePatterns?: readonly string[];
-  readonly excludePatterns?: readonly string[];
-  readonly followPaths?: readonly string[];
-  /** Zero uid and gid, as clients do for local directories. */
-  readonly resetOwner?: boolean;
+/** One of several trees that are sent as one: folders of the same path become one, anything else may be in one tree only. */
+export interface SentTree {
+  readonly root: string;
   /** Overwrites every mtime (source date epoch). */
   readonly mtimeNs?: bigint;
   /** Prepended: the tree appears below this relative path (platform-split exports). */
   readonly prefix?: string;
   /** Another tree whose entries are sent among those of the first, and instead of those of the same path. */
   readonly over?: string;
+}
+
+export interface SendOptions {
+  readonly includePatterns?: readonly string[];
+  readonly excludePatterns?: readonly string[];
+  readonly followPaths?: readonly string[];
+  /** Zero uid and gid, as clients do for local directories. */
+  readonly resetOwner?: boolean;
   readonly onProgress?: (bytes: number, done: boolean) => void;
   readonly signal?: AbortSignal;
 }

@@ -288,6 +288,9 @@ void test('jobs are found by id, also by those who come early', async () => {
   assert.equal(await early, job);
   assert.throws(() => solver.newJob('x'), { code: Code.AlreadyExists, message: 'job ID x exists' });
   await assert.rejects(solver.waitFor('y', 5), { code: Code.NotFound, message: 'no such job y' });
+  const refused = solver.waitFor('z', 1 << 30);
+  solver.noJob('z');
+  assert.equal(await refused, undefined);
   await solver.close();
 });
 

@@ -12,7 +12,7 @@ const WAIT_MS = 6000;
 export function createSolver(options: SolverOptions): Solver {
   const graph = new Graph(options);
   const jobs = new Map<string, ActiveJob>();
-  const arrivals = new Map<string, { readonly arrived: Deferred<Job>; waiters: number }>();
+  const arrivals = new Map<string, { readonly arrived: Deferred<Job | undefined>; waiters: number }>();
   const timers = new Map<string, NodeJS.Timeout>();
 
   const forgetLater = (id: string): void => {
@@ -31,6 +31,9 @@ export function createSolver(options: SolverOptions): Solver {
       jobs.set(id, job);
       arrivals.get(id)?.arrived.resolve(job);
       return job;
+    },
+    noJob(id) {
+      if (!jobs.has(id)) arrivals.get(id)?.arrived.resolve(undefined);
     },
     find: (id) => jobs.get(id),
     async waitFor(id, timeoutMs = WAIT_MS, signal) {

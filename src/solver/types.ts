@@ -320,9 +320,11 @@ export interface Job {
 export interface Solver {
   /** Throws AlreadyExists. */
   newJob(id: string, options?: { readonly sessions?: readonly string[] }): Job;
+  /** What should have become a job was refused: whoever waits for it need not wait on. */
+  noJob(id: string): void;
   find(id: string): Job | undefined;
-  /** Throws NotFound when no job of that id appears in time. */
-  waitFor(id: string, timeoutMs?: number, signal?: AbortSignal): Promise<Job>;
+  /** Throws NotFound when no job of that id appears in time; undefined: it was refused ({@link noJob}). */
+  waitFor(id: string, timeoutMs?: number, signal?: AbortSignal): Promise<Job | undefined>;
   /** Jobs that are not discarded. */
   readonly jobs: readonly Job[];
   /** Discards all jobs. */

@@ -101,6 +101,16 @@ void test('plain: steps with statuses, logs, cached, warnings', () => {
   );
 });
 
+void test('plain: a line that comes with the next start of its step has the time of the start before', () => {
+  const out = plain(
+    status({ vertexes: [vertex('a', { started: at(0), completed: at(1) })] }),
+    status({ vertexes: [vertex('a', { started: at(2) })], logs: [line('a', 0.5, 'old\n'), line('a', 2.25, 'new\n')] }),
+    status({ vertexes: [vertex('b', { started: at(4), completed: at(5) })], logs: [line('b', 3.9, 'early\n')] }),
+  );
+  assert.match(out, /#1 0\.500 old\n#1 0\.250 new\n/);
+  assert.match(out, /#2 0\.000 early\n/);
+});
+
 void test('plain: failures with their last lines, cancelled steps', () => {
   const out = plain(
     status({ vertexes: [vertex('a', { started: at(0) })] }),

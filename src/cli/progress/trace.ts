@@ -112,6 +112,13 @@ export class Step {
     this.changedStatuses.add(s.ID);
   }
 
+  /** Of the time that the step ran in then: a line may come together with the news that its step has started again. */
+  #startBefore(timestamp: bigint): bigint | undefined {
+    const before = this.merged.findLast(({ start }) => start <= timestamp);
+    // Clocks that disagree by a little make no negative times.
+    return before?.start ?? (this.started ? timestamp : undefined);
+  }
+
   addLog(text: string, timestamp: bigint): void {
     if (text === '') return;
     const lines = text.split('\n');
@@ -122,7 +129,7 @@ export class Step {
         this.pending[this.pending.length - 1] += line;
         return;
       }
-      const start = this.merged.at(-1)?.start;
+      const start = this.#startBefore(timestamp);
       const seconds = start === undefined ? 0 : Number(timestamp - start) / 1e9;
       const decimals = seconds < 10 ? 3 : seconds < 100 ? 2 : 1;
       this.pending.push(`${seconds.toFixed(decimals)} ${line}`);
