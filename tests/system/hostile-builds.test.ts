@@ -1,5 +1,6 @@
 /** Builds that are allowed and hostile all the same: they end with an error of their own, and the daemon serves on. */
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,6 +13,35 @@ import type { Scratch } from './scratch.ts';
 const MAX_MEMORY_KB = 600_000;
 /** Descriptors for the client's connection and little more: too few for the threads and files of a build. */
 const SPARE = 5;
+
+/** Another one each time: the daemon knows what it has by the digest. */
+const noTar = (): Buffer => Buffer.concat([Buffer.alloc(8192 - 16, 'text'), randomBytes(16)]);
+
+const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** Arguments of a build from the image `liar`, whose one layer is `bytes` and said to be something else. */
+function liar(folder: string, bytes: Uint8Array, said: { digest?: string; size?: number }): string[] {
+  mkdirSync(join(folder, 'blobs/sha256'), { recursive: true });
+  const put = (content: Uint8Array, digest = digestOf(content)): string => {
+    writeFileSync(join(folder, 'blobs', digest.replace(':', '/')), content);
+    return digest;
+  };
+  const layer = put(bytes, said.digest);
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [layer] } }),
+  );
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: put(config), size: config.length },
+      layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: layer, size: said.size ?? bytes.length }],
+    }),
+  );
+  writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  writeFileSync(join(folder, 'index.json'), '{"schemaVersion":2,"manifests":[]}');
+  return ['--oci-layout', `liar=${folder}`, '--opt', `context:liar=oci-layout://liar@${put(manifest)}`];
+}
 
 void describe('hostile builds', { skip: cannotRun, timeout: 200_000 }, () => {
   let scratch: Scratch;
@@ -86,6 +116,30 @@ void describe('hostile builds', { skip: cannotRun, timeout: 200_000 }, () => {
     const second = await daemon.buildctl([], build('fifo', fifo));
     assert.notEqual(second.code, 0);
     assert.match(second.stderr, /unable to find user somebody/);
+  });
+
+  void test('layers that are not what they are said to be, and a Dockerfile that is none', async () => {
+    const lies: [string, { digest?: string; size?: number }, RegExp][] = [
+      ['no tar', {}, /InvalidArgument: .*invalid tar header/],
+      ['digest', { digest: digestOf(randomBytes(8)) }, /FailedPrecondition: .*unexpected commit digest/],
+      ['longer', { size: 9000 }, /FailedPrecondition: .*unexpected commit size 8192, expected 9000/],
+      ['shorter', { size: 8000 }, /FailedPrecondition: .*is larger than its 8000 bytes/],
+    ];
+    for (const [name, said, error] of lies) {
+      const folder = join(scratch.folder, `liar ${name}`);
+      const args = build(`from ${name}`, 'FROM liar\nRUN echo ran\n');
+      const { code, stderr } = await daemon.buildctl([], [...args, ...liar(folder, noTar(), said)]);
+      assert.notEqual(code, 0, name);
+      assert.match(stderr, error);
+    }
+    const args = build('binary', '');
+    writeFileSync(
+      join(scratch.folder, 'binary/Dockerfile'),
+      Buffer.concat([Buffer.from([0, 0xff, 0xfe, 1]), randomBytes(100)]),
+    );
+    const { code, stderr } = await daemon.buildctl([], args);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /dockerfile is not a text file/);
   });
 
   void test('it stops and leaves nothing behind', () => daemon.stopWithoutLeaks());

@@ -261,20 +261,24 @@ void describe('build history', () => {
     assert.equal(strict.content.find(early), undefined);
   });
 
-  void it('goes back below its limits by itself when builds end, and its database shrinks', async (t) => {
-    const { history, root } = open(t, { maxEntries: 2, maxAgeNs: 0n });
-    const database = join(root, 'history.db');
-    // Arguments of a client are kept in the record.
-    for (let i = 0; i < 20; i++) {
-      const active = begin(history, `large-${i}`, new Map([['build-arg:X', 'x'.repeat(100_000)]]));
-      await active.finish({});
-    }
-    const full = statSync(`${database}-wal`).size + statSync(database).size;
-    assert.ok(full > 2_000_000, `${full}`);
-    const size = (): number => statSync(`${database}-wal`).size + statSync(database).size;
-    while (size() > full / 3) await setTimeout(20, undefined, { signal: t.signal });
-    assert.deepEqual(refs(await stored(history)).length, 2);
-  });
+  void it(
+    'goes back below its limits by itself when builds end, and its database shrinks',
+    { timeout: 60_000 },
+    async (t) => {
+      const { history, root } = open(t, { maxEntries: 2, maxAgeNs: 0n });
+      const database = join(root, 'history.db');
+      // Arguments of a client are kept in the record.
+      for (let i = 0; i < 20; i++) {
+        const active = begin(history, `large-${i}`, new Map([['build-arg:X', 'x'.repeat(100_000)]]));
+        await active.finish({});
+      }
+      const size = (): number => statSync(`${database}-wal`).size + statSync(database).size;
+      const full = size();
+      assert.ok(full > 2_000_000, `${full}`);
+      while (size() > full / 3) await setTimeout(20, undefined, { signal: t.signal });
+      assert.equal((await stored(history)).length, 2);
+    },
+  );
 
   void it('drops damaged rows and records without their log at start', async (t) => {
     const { history, root } = open(t);

@@ -232,8 +232,8 @@ export class History {
   }
 
   /**
-   * Removes blobs that no record names, and gives the room of deleted records back. One that is younger than a running build may be that build's, and one that
-   * somebody writes now may be named soon: a later sweep sees to those.
+   * Removes blobs that no record names, and gives the room of deleted records back. A blob that is younger than a running
+   * build may be that build's, and one that somebody writes now may be named soon: a later sweep sees to those.
    */
   async #collect(): Promise<void> {
     const named = new Set(this.#table.summaries().flatMap(({ blobs }) => blobs));
