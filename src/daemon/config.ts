@@ -38,6 +38,11 @@ export interface OciWorkerConfig {
   readonly platforms: readonly string[];
   readonly snapshotter: string;
   readonly networkMode: string;
+  readonly cniConfigPath: string;
+  readonly cniBinaryPath: string;
+  readonly cniPoolSize: number;
+  readonly bridgeName: string;
+  readonly bridgeSubnet: string;
   readonly gc: boolean;
   readonly gcPolicy: readonly GcPolicyConfig[];
   readonly reservedSpace: DiskSpace | undefined;
@@ -216,6 +221,11 @@ function readOciWorker(t: Table): OciWorkerConfig {
     platforms: t.strings('platforms'),
     snapshotter: t.string('snapshotter') ?? 'auto',
     networkMode: t.string('networkMode') ?? 'auto',
+    cniConfigPath: t.string('cniConfigPath') ?? '/etc/buildkit/cni.json',
+    cniBinaryPath: t.string('cniBinaryPath') ?? '/opt/cni/bin',
+    cniPoolSize: t.int('cniPoolSize') ?? 0,
+    bridgeName: t.string('bridgeName') ?? 'buildkit0',
+    bridgeSubnet: t.string('bridgeSubnet') ?? '10.10.0.0/16',
     gc: t.bool('gc') ?? true,
     gcPolicy: t.tables('gcpolicy').map(readGcPolicy),
     reservedSpace: t.diskSpace('reservedSpace', 'gckeepstorage'),

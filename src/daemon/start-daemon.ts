@@ -13,7 +13,7 @@ import {
 } from '../build/index.ts';
 import type { Bridge, BuildEnvironment } from '../build/index.ts';
 import { addServices } from '../control/index.ts';
-import { createRuncExecutor, DeviceRegistry } from '../executor/index.ts';
+import { createNetworks, createRuncExecutor, DeviceRegistry } from '../executor/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
 import { Transport } from '../http/index.ts';
@@ -119,8 +119,20 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
 
   const { cdi } = config;
   const devices = cdi.disabled ? undefined : new DeviceRegistry(cdi.specDirs, cdi.autoAllowed);
+  const networks = createNetworks({
+    root: join(config.root, 'net'),
+    mode: config.oci.networkMode,
+    cniConfigPath: config.oci.cniConfigPath,
+    cniBinaryDir: config.oci.cniBinaryPath,
+    cniPoolSize: config.oci.cniPoolSize,
+    bridgeName: config.oci.bridgeName,
+    bridgeSubnet: config.oci.bridgeSubnet,
+    env: process.env,
+  });
+  stack.defer(() => networks.close());
   const executor = createRuncExecutor({
     root: join(config.root, 'executor'),
+    networks,
     ...(config.oci.binary === '' ? {} : { binary: config.oci.binary }),
     ...(config.oci.defaultCgroupParent === '' ? {} : { cgroupParent: config.oci.defaultCgroupParent }),
     ...(config.dns === undefined ? {} : { dns: config.dns }),
@@ -129,6 +141,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   // Before anything is mounted or handed out: what a killed predecessor left running writes to its files still.
   await executor.killLeftovers();
   stack.defer(() => executor.close());
+  await networks.open();
 
   const sessions = new SessionRegistry();
   stack.defer(() => sessions.close());
@@ -153,7 +166,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   const worker = createWorker({
     root: config.root,
     snapshotter: storage.snapshotterName,
-    network: config.oci.networkMode === 'auto' ? 'host' : config.oci.networkMode,
+    network: networks.mode,
     labels: config.oci.labels,
     apparmorProfile: config.oci.apparmorProfile,
     platforms: config.oci.platforms.map((p) => normalizePlatform(parsePlatform(p))),

@@ -4,5 +4,7 @@
 export type * from './types.ts';
 export { createRuncExecutor } from './runc-executor.ts';
 export type { RuncExecutor, RuncExecutorOptions } from './runc-executor.ts';
+export { createNetworks } from './network/index.ts';
+export type { NetworkOptions, Networks } from './network/index.ts';
 export { DeviceRegistry } from './cdi/index.ts';
 export type { Device, DeviceRequest } from './cdi/index.ts';

@@ -10,6 +10,7 @@ import { checkEnd } from './exit.ts';
 import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
 import type { RuntimeMount } from './exec-mounts.ts';
 import { missingMountPoints, removeMountStubs } from './mount-stubs.ts';
+import type { Networks } from './network/index.ts';
 import { makeHosts, resolvConfFor } from './network-files.ts';
 import type { DnsConfig } from './network-files.ts';
 import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
@@ -17,7 +18,7 @@ import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
 import { settledWithin } from './settled-within.ts';
 import { buildSpec } from './spec/index.ts';
-import type { OciSpec } from './spec/index.ts';
+import type { OciSpec, SpecNetwork } from './spec/index.ts';
 import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
 import { resolveUser } from './user.ts';
 
@@ -26,7 +27,7 @@ export interface ContainerPlace {
   readonly runtime: Runtime;
   readonly cgroupParent: string | undefined;
   readonly dns: DnsConfig | undefined;
-  readonly defaultNetwork: 'host' | 'none';
+  readonly networks: Networks | undefined;
   readonly devices: DeviceRegistry | undefined;
 }
 
@@ -113,6 +114,21 @@ async function mountAll(
   return made;
 }
 
+/** What the step asks for, or the worker's own network until the stack is disposed. */
+async function joinNetwork(
+  place: ContainerPlace,
+  meta: ProcessMeta,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<SpecNetwork> {
+  if (meta.network !== 'default') return { kind: meta.network };
+  if (place.networks === undefined) return { kind: 'host' };
+  const lease = await place.networks.acquire(meta.hostname, signal);
+  // With all rights a step may have changed anything in it.
+  stack.defer(() => lease.release(meta.security === 'sandbox'));
+  return lease.network;
+}
+
 /** Everything up to config.json. */
 async function prepare(
   place: ContainerPlace,
@@ -121,6 +137,7 @@ async function prepare(
   mounts: readonly ExecMount[],
   meta: ProcessMeta,
   stack: AsyncDisposableStack,
+  signal: AbortSignal,
 ): Promise<void> {
   const { bundle, rootfs } = container;
   if (meta.args.length === 0) throw invalidArgument('arguments are required');
@@ -133,6 +150,7 @@ async function prepare(
   writeFileSync(resolvConfPath, await resolvConfFor(meta.network, place.dns), { mode: 0o644 });
   writeFileSync(hostsPath, hosts, { mode: 0o644 });
 
+  const network = await joinNetwork(place, meta, stack, signal);
   await mountRoot(container, root, stack);
   const stubs = missingMountPoints(rootfs, destinations, meta.removeMountStubsRecursive);
   stack.defer(() => removeMountStubs(rootfs, stubs));
@@ -156,7 +174,7 @@ async function prepare(
       { type: 'bind', source: hostsPath, destination: '/etc/hosts', options: FILE_OPTIONS },
       ...bound,
     ],
-    network: { kind: meta.network === 'default' ? place.defaultNetwork : meta.network },
+    network,
     security: meta.security,
     ulimits: meta.ulimits,
     cgroupsPath: container.cgroup,
@@ -242,7 +260,7 @@ export async function runContainer(
 ): Promise<void> {
   const stack = new AsyncDisposableStack();
   try {
-    await prepare(place, container, request.root, request.mounts, request.meta, stack);
+    await prepare(place, container, request.root, request.mounts, request.meta, stack, options.signal);
     await runPrepared(place, container, request.meta, request.io, options, stack, isGroupNeeded);
   } catch (error) {
     // What failed first is what the build is told.

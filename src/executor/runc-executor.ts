@@ -5,6 +5,7 @@ import type { DeviceRegistry } from './cdi/index.ts';
 import { execProcess } from './exec-process.ts';
 import { clearLeftovers } from './leftovers.ts';
 import type { DnsConfig } from './network-files.ts';
+import type { Networks } from './network/index.ts';
 import { describeContainer, hasStarted, runContainer } from './run-container.ts';
 import type { Container, ContainerPlace } from './run-container.ts';
 import { Runtime } from './runtime.ts';
@@ -18,8 +19,8 @@ export interface RuncExecutorOptions {
   /** The group below which all containers stand; `x.slice:` for systemd's. */
   readonly cgroupParent?: string;
   readonly dns?: DnsConfig;
-  /** What an op gets that asks for nothing; undefined: the host's network. */
-  readonly defaultNetwork?: 'host' | 'none';
+  /** What an op gets that asks for nothing; undefined: the host's network. Opened and closed by whoever gives it. */
+  readonly networks?: Networks;
   /** Devices that steps may have. */
   readonly devices?: DeviceRegistry;
 }
@@ -59,7 +60,7 @@ export function createRuncExecutor(options: RuncExecutorOptions): RuncExecutor {
     runtime,
     cgroupParent: options.cgroupParent,
     dns: options.dns,
-    defaultNetwork: options.defaultNetwork ?? 'host',
+    networks: options.networks,
     devices: options.devices,
   };
   const running = new Map<string, Container>();
@@ -112,7 +113,10 @@ export function createRuncExecutor(options: RuncExecutorOptions): RuncExecutor {
         container.execs.delete(work);
       }
     },
-    killLeftovers: () => clearLeftovers(runtime, root, CONTAINER_ID),
+    async killLeftovers() {
+      await clearLeftovers(runtime, root, CONTAINER_ID);
+      await options.networks?.clearLeftovers();
+    },
     async close() {
       closing.abort(canceled('the executor is closed'));
       await Promise.allSettled(runs);

@@ -1,10 +1,11 @@
 /**
- * The kernel boundary: paths held in a root, mounts, attributes, devices, terminals, locks, child processes. All calls but spawn and sync are
+ * The kernel boundary: paths held in a root, mounts, attributes, devices, network namespaces, terminals, locks, child processes. All calls but spawn and sync are
  * synchronous and may be used in worker threads. Deliberately absent: anything that knows what the files are for.
  */
 export { openBeneath, openInRoot, resolveInRoot } from './in-root.ts';
 export { mount, unmount } from './mount.ts';
 export type { HostMount } from './mount.ts';
+export { makeNetworkNamespace, removeBridge } from './network-namespace.ts';
 export { mountPoints } from './mount-points.ts';
 export { systemAuthorities } from './authorities.ts';
 export { bootId, linuxKernel, space, syncFileSystem } from './kernel.ts';

@@ -32,7 +32,7 @@ export interface WorkerOptions {
   readonly root: string;
   readonly snapshotter: string;
   readonly executor?: string;
-  /** The network that steps get by default: `host`, `cni`, `bridge` or `none`. */
+  /** The network that steps get by default: `host` or `cni`, of which a bridge is one. */
   readonly network: string;
   readonly processMode?: 'sandbox' | 'no-sandbox';
   readonly selinux?: boolean;

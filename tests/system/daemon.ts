@@ -122,6 +122,11 @@ export class Daemon {
     await until('no mounts while idle', () => mountsBelow(this.root).length === 0).catch((error: Error) => {
       throw new Error(`${error.message}: ${mountsBelow(this.root).join(' ')}`);
     });
+    await this.stop();
+  }
+
+  /** The orderly end alone: of it no mount, no process and no error may be left. */
+  async stop(): Promise<void> {
     this.#running.signal('SIGTERM');
     const { child } = this.#running;
     await until('the daemon ends on SIGTERM', () => child.exitCode !== null || child.signalCode !== null, STOP_MS);

@@ -1,0 +1,9 @@
+import type { Networks } from './types.ts';
+
+/** Steps share the host's network. */
+export const hostNetworks: Omit<Networks, 'clearLeftovers'> = {
+  mode: 'host',
+  async open() {},
+  acquire: () => Promise.resolve({ network: { kind: 'host' }, release: () => Promise.resolve() }),
+  async close() {},
+};
