@@ -9,7 +9,7 @@ export interface Attachment {
   readonly args: string;
   readonly folders: readonly string[];
   readonly networks: readonly CniNetwork[];
-  /** By the name of the network: what ADD gave, of those where all plugins were done. */
+  /** By the name of the network: what its last plugin that was added gave. */
   readonly results: Readonly<Record<string, object>>;
 }
 
@@ -28,25 +28,31 @@ function tellsResultOnDelete(version: string): boolean {
   return major > 0 || minor >= 4;
 }
 
-/** Connects the namespace to all networks in turn; on failure the caller detaches. */
-export async function attach(wanted: Omit<Attachment, 'results'>, namespace: string): Promise<Attachment> {
+/**
+ * Connects the namespace to all networks in turn; on failure the caller detaches. `keep` gets what is done so far, after each
+ * plugin: some can undo their work only when they are told the result.
+ */
+export async function attach(
+  wanted: Omit<Attachment, 'results'>,
+  namespace: string,
+  keep: (attachment: Attachment) => void,
+): Promise<void> {
   const results: Record<string, object> = {};
   for (const network of wanted.networks) {
-    let previous: object | undefined;
     for (const plugin of network.plugins) {
-      previous = await callPlugin({
+      const result = await callPlugin({
         command: 'ADD',
         containerId: wanted.id,
         namespace,
         interfaceName: network.interfaceName,
         args: wanted.args,
         folders: wanted.folders,
-        config: configOf(network, plugin, previous),
+        config: configOf(network, plugin, results[network.name]),
       });
+      if (result !== undefined) results[network.name] = result;
+      keep({ ...wanted, results });
     }
-    if (previous !== undefined) results[network.name] = previous;
   }
-  return { ...wanted, results };
 }
 
 /** Undoes it backwards, as far as it goes: the first failure is thrown when all plugins were called. */

@@ -73,7 +73,7 @@ export class NamespaceFolder {
       makeNetworkNamespace(path);
       const wanted = { id, args, folders, networks };
       this.#write({ ...wanted, results: {} });
-      this.#write(await attach(wanted, path));
+      await attach(wanted, path, (done) => this.#write(done));
     } catch (error) {
       await this.remove(id).catch((late: unknown) =>
         logger.warn('network namespace was not cleared', { id, error: late }),

@@ -101,7 +101,9 @@ void test('what a failing plugin says is told, and nothing stays', { skip }, asy
   const networks = bench.networks();
   const message = 'CNI setup error: plugin type="second" failed (add): no luck; today';
   await assert.rejects(networks.open(), { message });
-  assert.equal(bench.calls().filter((call) => call.startsWith('DEL')).length, 3);
+  const undone = bench.calls().filter((call) => call.startsWith('DEL'));
+  assert.equal(undone.length, 3);
+  assert.match(undone[1] ?? '', /^DEL first .*"prevResult":\{"by":"first"\}/);
   assert.deepEqual(bench.mounts, []);
   await networks.close();
 });
