@@ -1,6 +1,6 @@
 import { BuildError, Code, wrapError } from '../base/index.ts';
 import type { CacheMapDep, JobContext, Result } from '../solver/types.ts';
-import type { ContentHasher, ContentSelector, ImmutableRef } from '../storage/types.ts';
+import type { ContentHasher, ContentSelector } from '../storage/types.ts';
 import { sha256 } from './op-digest.ts';
 import { refOf } from './ref-result.ts';
 
@@ -21,7 +21,7 @@ export function contentDep(
         try {
           digests.push(await hasher.checksum(ref, path, selector, context));
         } catch (error) {
-          throw checksumError(error, ref);
+          throw checksumError(error, result.id);
         }
       }
       return sha256(digests.join('\0'));
@@ -37,8 +37,8 @@ export function contentDep(
  * What a step says of a path whose digest cannot be had. That the path is not there is Unknown, not NotFound, as upstream's
  * is: clients put the name of a code before the text.
  */
-function checksumError(error: unknown, ref: ImmutableRef | undefined): BuildError {
-  const wrapped = wrapError(error, `failed to calculate checksum of ref ${ref?.id ?? ''}`);
+function checksumError(error: unknown, resultId: string): BuildError {
+  const wrapped = wrapError(error, `failed to calculate checksum of ref ${resultId}`);
   if (wrapped.code !== Code.NotFound) return wrapped;
   return new BuildError(Code.Unknown, wrapped.message, { cause: error, details: wrapped.details });
 }
