@@ -138,18 +138,18 @@ export interface PruneOptions {
   readonly minFreeSpace?: number;
 }
 
-/** How files of one tree can become files of another one without their data being copied. */
-export interface SharedFiles {
-  /** The source's directories, topmost first, and whether their files may get a second name (a hard link) in `target`. */
-  readonly layers: ReadonlyArray<{ readonly dir: string; readonly linkable: boolean }>;
+/** Where the files of a copy are, and where they go, past the mounts. */
+export interface CopyDirs {
+  /** The source's directories, topmost first. */
+  readonly layers: readonly string[];
   /** The directory that has what was written to the target: nothing may be changed in it while the target is mounted. */
   readonly target: string;
 }
 
 export interface CacheAccessor {
   readonly snapshotter: string;
-  /** Both are the caller's. No file gets two names in one tree by it, as long as the caller gives none of them two. */
-  shareFiles(source: ImmutableRef, target: MutableRef): Promise<SharedFiles>;
+  /** Where a copy can read and write past the mounts, which an overlay would make slower. Both refs are the caller's. */
+  copyDirs(source: ImmutableRef, target: MutableRef): Promise<CopyDirs>;
   create(parent: ImmutableRef | undefined, options?: CreateOptions): Promise<MutableRef>;
   /** Throws NotFound. An id of a committed mutable gives the immutable twin. */
   get(id: string): Promise<ImmutableRef>;

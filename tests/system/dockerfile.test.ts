@@ -85,6 +85,10 @@ RUN ["/this/cannot/run"]
     assert.equal(read(out, 'linked/deep/file') + read(out, 'deep/file'), 'ff');
   });
 
+  void test('a step sees one name of a copied file: gzip and xz leave others alone', async () => {
+    await build({ Dockerfile: 'FROM busybox\nCOPY . /app/\nRUN test "$(stat -c %h /app/file)" = 1\n', file: 'x' });
+  });
+
   void test('mounts of steps: bind, tmpfs, and what was there before them', async () => {
     const { out } = await build({
       Dockerfile: `FROM busybox AS tools

@@ -31,13 +31,3 @@ export function giveAttributes(
   writeXattrs(target, readXattrs(source));
   setTimesOf(target, stats, timestampNs);
 }
-
-/** Whether the copy would have the owner, mode and time of its source anyway. */
-export function agrees(stats: BigIntStats, given: GivenAttributes): boolean {
-  const { owner, timestampNs } = given;
-  return (
-    (owner === undefined || (BigInt(owner.uid) === stats.uid && BigInt(owner.gid) === stats.gid)) &&
-    (timestampNs === undefined || timestampNs === stats.mtimeNs) &&
-    modeOf(stats, given) === (Number(stats.mode) & 0o7777)
-  );
-}

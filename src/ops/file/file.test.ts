@@ -64,8 +64,8 @@ const accessor = {
     const fixed = refOfFolder(dir, `r${count}`);
     return { ...fixed, commit: async () => fixed } as unknown as MutableRef;
   },
-  shareFiles: async (source: ImmutableRef & { dir: string }, target: MutableRef & { dir: string }) => ({
-    layers: [{ dir: source.dir, linkable: true }],
+  copyDirs: async (source: ImmutableRef & { dir: string }, target: MutableRef & { dir: string }) => ({
+    layers: [source.dir],
     target: target.dir,
   }),
 } as unknown as CacheAccessor;

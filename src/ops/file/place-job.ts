@@ -8,28 +8,24 @@ import { decodeLaterFiles, FilePlacer, pathError, setTimes } from '../../files/i
 import type { LaterFolder, PlacedFile } from '../../files/index.ts';
 import { LayerTree } from '../../storage/tree/index.ts';
 import type { TreeFolder } from '../../storage/tree/index.ts';
-import type { SharedFiles } from '../../storage/types.ts';
+import type { CopyDirs } from '../../storage/types.ts';
 import { givenAttributes, ownerOf, sourceRoot } from './action-job.ts';
 import type { ActionArgs } from './action-job.ts';
 
 export interface PlaceArgs extends Pick<ActionArgs, 'action' | 'owner' | 'source' | 'userRoot' | 'groupRoot'> {
   /** See LaterFiles. */
   readonly files: Uint8Array;
-  readonly shared: SharedFiles;
-  /** Inodes that earlier actions on the same target have linked. */
-  readonly taken: BigUint64Array;
+  readonly dirs: CopyDirs;
 }
 
 /** Where a folder's files really are. */
 class SourceFolder {
-  readonly #layers: SharedFiles['layers'];
   readonly #tree: LayerTree;
   readonly #folder: TreeFolder | undefined;
   /** As the mount shows it: for what the layers do not. */
   readonly #mounted: ByteString;
 
   constructor(args: PlaceArgs, tree: LayerTree, path: ByteString) {
-    this.#layers = args.shared.layers;
     this.#tree = tree;
     this.#folder = tree.lookup(path)?.folder;
     this.#mounted = `${toByteString(sourceRoot(args))}/${path}`;
@@ -37,27 +33,22 @@ class SourceFolder {
 
   find(name: ByteString): PlacedFile {
     const entry = this.#folder === undefined ? undefined : this.#tree.find(this.#folder, name);
-    if (entry?.stat.isFile() === true) {
-      const layer = this.#layers.find(({ dir }) => entry.real.startsWith(`${toByteString(dir)}/`));
-      return { real: entry.real, stats: entry.stat, linkable: layer?.linkable === true };
-    }
+    if (entry?.stat.isFile() === true) return { real: entry.real, stats: entry.stat };
     const real = `${this.#mounted}/${name}`;
-    return { real, stats: lstatSync(fsPath(real), { bigint: true }), linkable: false };
+    return { real, stats: lstatSync(fsPath(real), { bigint: true }) };
   }
 }
 
-export function place(args: PlaceArgs, context: JobContext): { linked: BigUint64Array; transfer: ArrayBuffer[] } {
-  const { action, shared, taken } = args;
+export function place(args: PlaceArgs, context: JobContext): void {
+  const { action, dirs } = args;
   if (action.$case !== 'copy') throw invalidArgument(`not a copy: ${action.$case}`);
-  const tree = new LayerTree(shared.layers.map(({ dir }) => dir));
+  const tree = new LayerTree(dirs.layers);
   const given = givenAttributes(action.value, ownerOf(args));
-  const placer = new FilePlacer({ ...given, taken, check: context.check });
+  const placer = new FilePlacer({ ...given, check: context.check });
   for (const folder of decodeLaterFiles(args.files)) placeFolder(folder, new SourceFolder(args, tree, folder.source));
-  const linked = BigUint64Array.from(placer.linked);
-  return { linked, transfer: [linked.buffer] };
 
   function placeFolder({ source, target, names, times }: LaterFolder, from: SourceFolder): void {
-    const full = `${toByteString(shared.target)}/${target}`;
+    const full = `${toByteString(dirs.target)}/${target}`;
     for (const { from: name, to } of names) {
       try {
         placer.place(from.find(name), `${full}/${to}`);

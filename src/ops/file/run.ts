@@ -8,7 +8,7 @@ import type { Remains } from '../../solver/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import { mountLocally } from '../../storage/index.ts';
 import { unpackArchive } from '../../storage/apply/index.ts';
-import type { CacheAccessor, ImmutableRef, MutableRef, SharedFiles } from '../../storage/types.ts';
+import type { CacheAccessor, ImmutableRef, MutableRef, CopyDirs } from '../../storage/types.ts';
 import type { PlaceArgs } from './place-job.ts';
 import type { Acted, ActionArgs, UnpackCandidate } from './action-job.ts';
 import type { Owner } from '../../files/index.ts';
@@ -51,8 +51,6 @@ export class ActionRun {
   readonly #context: JobContext;
   readonly #keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
   readonly #trees = new Map<number, Tree>();
-  /** Inodes that have got a name in a tree that goes on being changed. */
-  readonly #taken = new WeakMap<MutableRef, BigUint64Array[]>();
 
   constructor(
     accessor: CacheAccessor,
@@ -166,35 +164,25 @@ export class ActionRun {
       groupRoot: await show(planned.group),
     };
     const { signal } = this.#context;
-    const shared = await this.#shared(planned, target);
+    const dirs = await this.#dirs(planned, target);
     const mounted = await mountLocally(target, { readonly: false });
     let later: Uint8Array | undefined;
     try {
-      later = await this.#change({ ...read, target: mounted.dir }, shared !== undefined);
+      later = await this.#change({ ...read, target: mounted.dir }, dirs !== undefined);
     } finally {
       await mounted.release();
     }
-    if (later === undefined || shared === undefined) return;
-    const taken = this.#taken.get(target) ?? [];
-    const files: PlaceArgs = { ...read, files: later, shared, taken: joined(taken) };
-    const { linked } = await pool.call<{ linked: BigUint64Array }>('place', files, {
-      signal,
-      transfer: [later.buffer as ArrayBuffer],
-    });
-    this.#taken.set(target, [...taken, linked]);
+    if (later === undefined || dirs === undefined) return;
+    const files: PlaceArgs = { ...read, files: later, dirs };
+    await pool.call('place', files, { signal, transfer: [later.buffer as ArrayBuffer] });
   }
 
-  /**
-   * Where the regular files of a copy can go without a mount; undefined when they cannot: what an archive is unpacked over must
-   * be this tree's alone, as a link in it may lead to any file.
-   */
-  async #shared(planned: PlannedAction, target: MutableRef): Promise<SharedFiles | undefined> {
+  /** Where the regular files of a copy can go without a mount; undefined when they cannot. */
+  async #dirs(planned: PlannedAction, target: MutableRef): Promise<CopyDirs | undefined> {
     const { action, secondary } = planned;
-    const { actions } = this.#plan;
     if (action.$case !== 'copy' || secondary === undefined) return undefined;
-    if (actions.length > 1 && actions.some((other) => unpacks(other))) return undefined;
     const source = secondary.kind === 'input' ? this.#inputs[secondary.index] : this.#fixed(secondary.index);
-    return source === undefined ? undefined : await this.#accessor.shareFiles(source, target);
+    return source === undefined ? undefined : await this.#accessor.copyDirs(source, target);
   }
 
   #fixed(index: number): ImmutableRef | undefined {
@@ -231,18 +219,4 @@ export class ActionRun {
     }
     return later;
   }
-}
-
-function unpacks({ action }: PlannedAction): boolean {
-  return action.$case === 'copy' && action.value.attemptUnpackDockerCompatibility;
-}
-
-function joined(parts: readonly BigUint64Array[]): BigUint64Array {
-  const all = new BigUint64Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

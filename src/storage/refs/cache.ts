@@ -2,6 +2,7 @@ import { invalidArgument, notFound, nowNs, parseTime } from '../../base/index.ts
 import type { Descriptor, Digest } from '../../oci/types.ts';
 import type {
   CacheAccessor,
+  CopyDirs,
   CreateOptions,
   DiskUsageRecord,
   ImmutableRef,
@@ -9,9 +10,7 @@ import type {
   MutableRef,
   PruneOptions,
   RecordMetadata,
-  SharedFiles,
 } from '../types.ts';
-import { shareFiles } from '../snapshots/index.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
 import { CacheCore, locked } from './cache-core.ts';
 import { diskUsage } from './disk-usage.ts';
@@ -103,20 +102,13 @@ class SnapshotCache implements Cache {
     }
   }
 
-  async shareFiles(source: ImmutableRef, target: MutableRef): Promise<SharedFiles> {
+  async copyDirs(source: ImmutableRef, target: MutableRef): Promise<CopyDirs> {
     const { store, options } = this.#core;
     await source.unlazy({});
     const { snapshotter } = options;
     const from = this.#recordOf(source).data.snapshot as SnapshotId;
     const to = store.get(target.id).data.snapshot as SnapshotId;
-    const dirs = snapshotter.layers(from);
-    // A snapshotter that keeps whole trees has one directory, which is the top snapshot's.
-    const sources = snapshotter.chain(from).slice(0, dirs.length);
-    const may = shareFiles(snapshotter, sources, to, { paths: 'other' });
-    return {
-      layers: dirs.map((dir, i) => ({ dir, linkable: may[i] === true })),
-      target: snapshotter.layers(to)[0] as string,
-    };
+    return { layers: snapshotter.layers(from), target: snapshotter.layers(to)[0] as string };
   }
 
   // oxlint-disable-next-line require-await -- failures are rejections

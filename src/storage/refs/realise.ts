@@ -216,7 +216,7 @@ export class Realiser {
 
   /** With hard links where all that changed may be linked. */
   #shared({ lower, upper, sources }: LayerChangeDirs, target: SnapshotId): MergeDiff {
-    const may = shareFiles(this.#core.options.snapshotter, sources, target, { paths: 'same' });
+    const may = shareFiles(this.#core.options.snapshotter, sources, target);
     return { lower, upper, link: may.every(Boolean) };
   }
 

@@ -10,11 +10,6 @@
  */
 import type { SnapshotId, Snapshotter } from './types.ts';
 
-/** `paths`: whether files keep their paths; then those of a snapshot of the chain itself only hide their own first name. */
-export interface ShareOptions {
-  readonly paths: 'same' | 'other';
-}
-
 /**
  * For each of `sources`, whether its files may get a name in the directory of `target`; what may is recorded as an origin
  * of `target` before the first link is made. Names in `target` itself that came from the same sources are the caller's to know.
@@ -23,14 +18,13 @@ export function shareFiles(
   snapshotter: Snapshotter,
   sources: readonly SnapshotId[],
   target: SnapshotId,
-  { paths }: ShareOptions,
 ): readonly boolean[] {
   const below = snapshotter.chain(target).slice(1);
   const taken = new Set([target, ...below.flatMap((id) => [...snapshotter.origins(id)])]);
   const may = sources.map(
     (source) =>
-      (paths === 'same' && below.includes(source)) ||
-      [...snapshotter.origins(source)].every((origin) => !taken.has(origin)),
+      // Files keep their paths: those of a snapshot of the chain itself only hide their own first name.
+      below.includes(source) || [...snapshotter.origins(source)].every((origin) => !taken.has(origin)),
   );
   const origins = sources.flatMap((source, i) => (may[i] === true ? [...snapshotter.origins(source)] : []));
   if (origins.length > 0) snapshotter.addOrigins(target, origins);

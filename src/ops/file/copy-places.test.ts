@@ -126,8 +126,6 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
     const source = await bench.tree(undefined, context);
     const base = await bench.tree(undefined, (dir) => writeFileSync(join(dir, 'base'), ''));
     const copied = await bench.run([copy('/', '/app')], [base, source]);
-    const inodes: bigint[] = [];
-    await bench.look(source, (dir) => inodes.push(lstatSync(join(dir, 'sub/deep/f0'), { bigint: true }).ino));
     await bench.look(copied, (dir) => {
       assert.deepEqual(readdirSync(dir).sort(), ['app', 'base']);
       assert.deepEqual(readdirSync(join(dir, 'app')).sort(), ['large', 'one', 'sub']);
@@ -137,9 +135,11 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
         assert.equal(lstatSync(join(dir, 'app', path)).mtimeMs, 2_000_000, path);
       }
       assert.equal(lstatSync(join(dir, 'app/one')).ino, lstatSync(join(dir, 'app/sub/other')).ino);
-      inodes.push(lstatSync(join(dir, 'app/sub/deep/f0'), { bigint: true }).ino);
+      // gzip and xz leave files alone that have another name, wherever that is.
+      for (const path of ['large', 'sub/deep/f0']) assert.equal(lstatSync(join(dir, 'app', path)).nlink, 1, path);
+      assert.equal(lstatSync(join(dir, 'app/one')).nlink, 2, 'only the build makes names');
     });
-    assert.equal(inodes[0], inodes[1], 'no data was copied');
+    await bench.look(source, (dir) => assert.equal(lstatSync(join(dir, 'large')).nlink, 1));
   });
 
   test(`${snapshotter}: what a later step changes, the source does not see`, asRoot, async (t) => {
@@ -196,7 +196,7 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
   });
 }
 
-test('what differs from its source is a copy', asRoot, async (t) => {
+test('what the copy is to have that its source has not', asRoot, async (t) => {
   const bench = await Bench.open(t, 'overlayfs');
   const source = await bench.tree(undefined, context);
   const base = await bench.tree(undefined, () => {});
