@@ -1,3 +1,4 @@
+import { nowNs } from './clock.ts';
 import type { TimeNs } from './clock.ts';
 
 /** One line below a step, e.g. `sha256:… 1.2MB / 3.4MB`: the newest update of an id replaces the one before. */
@@ -29,3 +30,14 @@ export interface StepProgress {
 }
 
 export const noProgress: StepProgress = { status() {}, log() {}, warn() {} };
+
+/** A line of progress that lasts as long as `work`, whether it fails or not. */
+export async function oneLine<T>(progress: StepProgress, id: string, work: () => Promise<T>): Promise<T> {
+  const started = nowNs();
+  progress.status({ id, started });
+  try {
+    return await work();
+  } finally {
+    progress.status({ id, started, completed: nowNs() });
+  }
+}

@@ -1,5 +1,5 @@
 /** The steps that a build shows after its own: exporters, caches, and what exporters do once all of them have ended. */
-import { nowNs, randomId } from '../base/index.ts';
+import { oneLine, randomId } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
 import type { BuildResult } from '../llb/index.ts';
 import { compressionOfAttrs, inlineCacheOf } from '../remotecache/index.ts';
@@ -35,14 +35,9 @@ function inlineCacheFor(
   return async (ref) => {
     const result = cached.get(ref);
     if (result === undefined) return undefined;
-    const id = 'preparing layers for inline cache';
-    const started = nowNs();
-    progress.status({ id, started });
-    try {
-      return await inlineCacheOf(result, compressionOfAttrs(exporter.attrs), storage);
-    } finally {
-      progress.status({ id, started, completed: nowNs() });
-    }
+    return await oneLine(progress, 'preparing layers for inline cache', () =>
+      inlineCacheOf(result, compressionOfAttrs(exporter.attrs), storage),
+    );
   };
 }
 

@@ -1,4 +1,4 @@
-import { BuildError, Code, formatTime, mapConcurrent, nowNs, wrapError } from '../base/index.ts';
+import { BuildError, Code, formatTime, mapConcurrent, nowNs, oneLine, wrapError } from '../base/index.ts';
 import type { ContentProvider } from '../content/types.ts';
 import { isIndexType, isLayerType, isManifestType, normalizeReference } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
@@ -14,7 +14,6 @@ import { ImageWriter } from './image-writer.ts';
 import { imageResponse } from './response.ts';
 import { epochNs, isPerPlatform } from './result.ts';
 import type { ExportedResult } from './result.ts';
-import { oneLine } from './steps.ts';
 import type { ExportContext, Exporter, ExporterInstance, ExportOutcome } from './types.ts';
 
 type Variant = 'oci' | 'docker';

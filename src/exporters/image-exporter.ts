@@ -1,4 +1,4 @@
-import { BuildError, Code, mapConcurrent } from '../base/index.ts';
+import { BuildError, Code, mapConcurrent, oneLine } from '../base/index.ts';
 import { defaultPlatform, formatPlatform } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import { Annotations } from './annotations.ts';
@@ -11,7 +11,6 @@ import { pushAll } from './push.ts';
 import { imageResponse } from './response.ts';
 import { platformsOf, refOfPlatform } from './result.ts';
 import type { ExportedResult } from './result.ts';
-import { oneLine } from './steps.ts';
 import type { ExportContext, Exporter, ExporterInstance, ExportOutcome } from './types.ts';
 
 /** The result with the exporter's own attributes as metadata, and the annotations that are among all that metadata. */

@@ -1,5 +1,5 @@
 import { digestMap, imagePurl } from '../attest/index.ts';
-import { BuildError, Code, formatTime, logger, mapConcurrent, wrapError } from '../base/index.ts';
+import { BuildError, Code, formatTime, logger, mapConcurrent, oneLine, wrapError } from '../base/index.ts';
 import type { ContentProvider, ContentStore } from '../content/types.ts';
 import {
   compressionOf,
@@ -39,7 +39,6 @@ import {
   requirePlatformMap,
 } from './result.ts';
 import type { ExportedResult, ResultPlatform } from './result.ts';
-import { oneLine } from './steps.ts';
 import type { ExportContext } from './types.ts';
 
 /** containerd's labels: the uncompressed digest of a layer, and what a manifest's blob refers to (garbage collection). */

@@ -1,4 +1,4 @@
-import { BuildError, Code, mapConcurrent, wrapError } from '../base/index.ts';
+import { BuildError, Code, mapConcurrent, oneLine, wrapError } from '../base/index.ts';
 import { readBlob } from '../content/index.ts';
 import type { ContentProvider, ContentStore } from '../content/types.ts';
 import {
@@ -12,7 +12,6 @@ import {
 import type { Descriptor } from '../oci/types.ts';
 import type { Registry, RegistryAuth } from '../registry/types.ts';
 import { listImage } from './image-blobs.ts';
-import { oneLine } from './steps.ts';
 import type { ExportContext } from './types.ts';
 
 /** Repositories of a host that have the blob, comma separated. */

@@ -1,17 +1,6 @@
 import { nowNs } from '../base/index.ts';
 import type { StepProgress } from '../base/index.ts';
 
-/** A line of progress that lasts as long as `work`, whether it fails or not. */
-export async function oneLine<T>(progress: StepProgress, id: string, work: () => Promise<T>): Promise<T> {
-  const started = nowNs();
-  progress.status({ id, started });
-  try {
-    return await work();
-  } finally {
-    progress.status({ id, started, completed: nowNs() });
-  }
-}
-
 /** A line that counts bytes: `count` as often as one likes, shown ten times a second. */
 export async function countingLine<T>(
   progress: StepProgress,

@@ -1,3 +1,4 @@
+import { oneLine } from '../base/index.ts';
 import { sendFile } from '../session/index.ts';
 import { packDirectories } from '../storage/index.ts';
 import type { PackEntry } from '../storage/index.ts';
@@ -8,7 +9,6 @@ import type { FileOptions } from './local-exporter.ts';
 import { filesOf, platformFolder, showFiles } from './result-files.ts';
 import { epochNs } from './result.ts';
 import type { ExportedResult } from './result.ts';
-import { oneLine } from './steps.ts';
 import type { ExportContext, Exporter, ExporterInstance, ExportOutcome } from './types.ts';
 
 /** The files of a result as one tar; several platforms have a folder each. */

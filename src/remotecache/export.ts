@@ -1,6 +1,5 @@
 /** Writes a cache: its layers, its config, and a manifest that names them all. */
-import { BuildError, Code, isNotFound, logger, mapConcurrent, nowNs, wrapError } from '../base/index.ts';
-import type { StepProgress } from '../base/index.ts';
+import { BuildError, Code, isNotFound, logger, mapConcurrent, oneLine, wrapError } from '../base/index.ts';
 import { digestOf, goJson, goJsonBytes, MediaType, toDockerMediaType, toOciMediaType } from '../oci/index.ts';
 import type { GoJsonValue } from '../oci/index.ts';
 import type { ContentProvider } from '../content/types.ts';
@@ -25,16 +24,6 @@ export interface CacheExport {
 
 /** Blobs on their way at a time, as upstream's limit for one registry. */
 const TRANSFERS = 4;
-
-async function line<T>(progress: StepProgress, id: string, work: () => Promise<T>): Promise<T> {
-  const started = nowNs();
-  progress.status({ id, started });
-  try {
-    return await work();
-  } finally {
-    progress.status({ id, started, completed: nowNs() });
-  }
-}
 
 function describe(mediaType: string, bytes: Uint8Array): Descriptor {
   return { mediaType, digest: digestOf(bytes), size: bytes.length };
@@ -129,7 +118,7 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
   const { config, blobs } = configOf(graph);
   if (config.layers.length === 0) {
     logger.warn('failed to match any cache with layers');
-    await line(progress, 'skipping cache export for empty result', async () => {});
+    await oneLine(progress, 'skipping cache export for empty result', async () => {});
     return new Map();
   }
   const { form } = options;
@@ -143,7 +132,7 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
   const layers = config.layers.map((l) => blobs.get(l.blob) as ConfigBlob);
   const missing = new MissingBlobs();
   await mapConcurrent([...new Set(layers)], TRANSFERS, ({ descriptor, provider }) =>
-    line(progress, `writing layer ${descriptor.digest}`, async () => {
+    oneLine(progress, `writing layer ${descriptor.digest}`, async () => {
       try {
         await sink.putBlob(descriptor, missing.notedBy(provider));
       } catch (error) {
@@ -162,7 +151,7 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
   }
   const configBytes = encodeConfig(config);
   const configDescriptor = describe(CACHE_CONFIG_TYPE, configBytes);
-  await line(progress, `writing config ${configDescriptor.digest}`, () =>
+  await oneLine(progress, `writing config ${configDescriptor.digest}`, () =>
     wrapped('error writing config blob', () => sink.putBlob(configDescriptor, bytesProvider(configBytes))),
   );
   const { descriptor, bytes } = cacheManifest(
@@ -171,7 +160,7 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
     configDescriptor,
   );
   const kind = form.imageManifest ? 'image manifest' : 'manifest';
-  await line(progress, `writing cache ${kind} ${descriptor.digest}`, () =>
+  await oneLine(progress, `writing cache ${kind} ${descriptor.digest}`, () =>
     wrapped('error writing manifest blob', () => sink.putManifest(descriptor, bytes)),
   );
   return new Map([['cache.manifest', goJson(descriptorJson(descriptor))]]);
@@ -187,10 +176,10 @@ export async function exportCache(
   const { signal, progress, sessionId } = context;
   const storage = { signal, progress, sessions: () => (sessionId === '' ? [] : [sessionId]) };
   const graph = new RecordGraph();
-  await line(progress, 'preparing build cache for export', async () => {
+  await oneLine(progress, 'preparing build cache for export', async () => {
     for (const { cacheKeys } of results) {
       await collectRecords(graph, cacheKeys, { mode, compression, context: storage });
     }
   });
-  return line(progress, 'sending cache export', () => send(graph, options, context));
+  return oneLine(progress, 'sending cache export', () => send(graph, options, context));
 }
