@@ -1,5 +1,6 @@
 /** Writes a cache: its layers, its config, and a manifest that names them all. */
 import { BuildError, Code, isNotFound, logger, mapConcurrent, oneLine, wrapError } from '../base/index.ts';
+import type { StepProgress } from '../base/index.ts';
 import { digestOf, goJson, goJsonBytes, MediaType, toDockerMediaType, toOciMediaType } from '../oci/index.ts';
 import type { GoJsonValue } from '../oci/index.ts';
 import type { ContentProvider } from '../content/types.ts';
@@ -8,7 +9,7 @@ import type { CachedResult } from '../solver/index.ts';
 import type { ManifestForm } from './attrs.ts';
 import { collectRecords } from './collect.ts';
 import { CACHE_CONFIG_TYPE, configOf, encodeConfig } from './config.ts';
-import type { ConfigBlob } from './config.ts';
+import type { CacheConfig, ConfigBlob } from './config.ts';
 import { bytesProvider } from './places.ts';
 import type { CacheSink } from './places.ts';
 import { RecordGraph } from './record-graph.ts';
@@ -113,25 +114,14 @@ class MissingBlobs {
   }
 }
 
-async function send(graph: RecordGraph, options: CacheExport, context: CacheContext): Promise<Map<string, string>> {
-  const { progress } = context;
-  const { config, blobs } = configOf(graph);
-  if (config.layers.length === 0) {
-    logger.warn('failed to match any cache with layers');
-    await oneLine(progress, 'skipping cache export for empty result', async () => {});
-    return new Map();
-  }
-  const { form } = options;
-  if (form.imageManifest && !form.ociTypes) {
-    throw new BuildError(
-      Code.Unknown,
-      'invalid configuration for remote cache, OCI mediatypes are required for image-manifest cache format',
-    );
-  }
-  const sink = await options.open(context);
-  const layers = config.layers.map((l) => blobs.get(l.blob) as ConfigBlob);
+/** Gives the layers that could not be sent because they are gone. */
+async function putLayers(
+  sink: CacheSink,
+  layers: readonly ConfigBlob[],
+  progress: StepProgress,
+): Promise<MissingBlobs> {
   const missing = new MissingBlobs();
-  await mapConcurrent([...new Set(layers)], TRANSFERS, ({ descriptor, provider }) =>
+  await mapConcurrent(layers, TRANSFERS, ({ descriptor, provider }) =>
     oneLine(progress, `writing layer ${descriptor.digest}`, async () => {
       try {
         await sink.putBlob(descriptor, missing.notedBy(provider));
@@ -141,14 +131,45 @@ async function send(graph: RecordGraph, options: CacheExport, context: CacheCont
       }
     }),
   );
-  if (missing.some) {
+  return missing;
+}
+
+async function send(whole: RecordGraph, options: CacheExport, context: CacheContext): Promise<Map<string, string>> {
+  const { progress } = context;
+  const { form } = options;
+  const sent = new Set<string>();
+  let sink: CacheSink | undefined;
+  for (let graph = whole; ;) {
+    const { config, blobs } = configOf(graph);
+    if (config.layers.length === 0) {
+      logger.warn('failed to match any cache with layers');
+      await oneLine(progress, 'skipping cache export for empty result', async () => {});
+      return new Map();
+    }
+    if (form.imageManifest && !form.ociTypes) {
+      throw new BuildError(
+        Code.Unknown,
+        'invalid configuration for remote cache, OCI mediatypes are required for image-manifest cache format',
+      );
+    }
+    sink ??= await options.open(context);
+    const layers = config.layers.map((l) => blobs.get(l.blob) as ConfigBlob);
+    const open = [...new Set(layers)].filter(({ descriptor }) => !sent.has(descriptor.digest));
+    const missing = await putLayers(sink, open, progress);
+    if (!missing.some) return await putConfig(sink, { config, layers }, form, progress);
+    for (const { descriptor } of open) if (!missing.has(descriptor)) sent.add(descriptor.digest);
     const isThere = (result: LayerResult): boolean => !result.layers.some((layer) => missing.has(layer));
-    return send(
-      graph.withResults((item) => item.results.filter(isThere)),
-      options,
-      context,
-    );
+    graph = graph.withResults((item) => item.results.filter(isThere));
   }
+}
+
+/** What names the layers, which are there: the config, then the manifest. */
+async function putConfig(
+  sink: CacheSink,
+  { config, layers }: { readonly config: CacheConfig; readonly layers: readonly ConfigBlob[] },
+  form: ManifestForm,
+  progress: StepProgress,
+): Promise<Map<string, string>> {
   const configBytes = encodeConfig(config);
   const configDescriptor = describe(CACHE_CONFIG_TYPE, configBytes);
   await oneLine(progress, `writing config ${configDescriptor.digest}`, () =>
