@@ -7,4 +7,5 @@ export type { DiskContentStore } from './content-store.ts';
 export { openLayoutStore } from './layout-store.ts';
 export { OCI_LAYOUT_VERSION, readLayoutIndex, writeLayoutIndex } from './oci-layout.ts';
 export { bytesReader, fileReader, readBlob } from './blob-reader.ts';
+export { restartingReader } from './restarting-reader.ts';
 export type * from './types.ts';

@@ -1,6 +1,6 @@
 /** From what a client asks for to caches that are read when they are first looked into. */
 import { BuildError, Code, invalidArgument, wrapError } from '../base/index.ts';
-import type { BlobReader } from '../content/types.ts';
+import { restartingReader } from '../content/index.ts';
 import { digestOf, parseDigest } from '../oci/index.ts';
 import type { CacheManager } from '../solver/index.ts';
 import type { CacheEntry } from './attrs.ts';
@@ -19,29 +19,6 @@ export interface CacheImporter {
 }
 
 type ImportDeps = RemoteCacheDeps & ResultMaker;
-
-/** Reads by asking again from the start: layers are read once, from base to top. */
-function restartingReader(size: number, open: () => AsyncIterable<Uint8Array>): BlobReader {
-  async function* stream(offset = 0): AsyncGenerator<Uint8Array> {
-    let skip = offset;
-    for await (const chunk of open()) {
-      const fresh = chunk.subarray(Math.min(skip, chunk.length));
-      skip -= chunk.length - fresh.length;
-      if (fresh.length > 0) yield fresh;
-    }
-  }
-  const read = async (offset: number, length: number): Promise<Uint8Array> => {
-    const parts: Uint8Array[] = [];
-    let left = length;
-    for await (const part of stream(offset)) {
-      parts.push(part.subarray(0, left));
-      left -= Math.min(left, part.length);
-      if (left === 0) break;
-    }
-    return Buffer.concat(parts);
-  };
-  return { size, stream, read, close: async () => {} };
-}
 
 function orElse(
   readers: (() => readonly string[]) | undefined,

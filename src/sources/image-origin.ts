@@ -1,6 +1,7 @@
 /** Where the parts of an image come from: a registry, or a client's OCI layout. */
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
-import type { BlobReader, ContentStore } from '../content/types.ts';
+import { restartingReader } from '../content/index.ts';
+import type { ContentStore } from '../content/types.ts';
 import { detectManifestType, digestOf, parseReference } from '../oci/index.ts';
 import type { Descriptor, Digest } from '../oci/index.ts';
 import type { Registry } from '../registry/types.ts';
@@ -40,32 +41,6 @@ function askedBy(asker: Asker, readers: (() => readonly string[]) | undefined): 
 
 const nobody: Asker = { sessions: () => [] };
 
-function streamReader(size: number, open: () => AsyncIterable<Uint8Array>): BlobReader {
-  async function* stream(offset = 0): AsyncGenerator<Uint8Array> {
-    let skip = offset;
-    for await (const chunk of open()) {
-      const fresh = chunk.subarray(Math.min(skip, chunk.length));
-      skip -= chunk.length - fresh.length;
-      if (fresh.length > 0) yield fresh;
-    }
-  }
-  return {
-    size,
-    stream,
-    read: async (offset, length) => {
-      const parts: Uint8Array[] = [];
-      let have = 0;
-      for await (const part of stream(offset)) {
-        parts.push(part.subarray(0, length - have));
-        have += parts[parts.length - 1].length;
-        if (have >= length) break;
-      }
-      return Buffer.concat(parts);
-    },
-    close: async () => {},
-  };
-}
-
 export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): ImageOrigin {
   const { domain, path } = parseReference(ref);
   return {
@@ -80,7 +55,7 @@ export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): Imag
         ...(joined === undefined ? {} : { signal: joined }),
         ...(asker.onLog === undefined ? {} : { onLog: asker.onLog }),
       };
-      return streamReader(descriptor.size, () => deps.registry.fetch(ref, full, context));
+      return restartingReader(descriptor.size, () => deps.registry.fetch(ref, full, context));
     },
   };
 }

@@ -20,6 +20,7 @@ import { parseOptions } from './options.ts';
 import type { Options } from './options.ts';
 import { detectSyntax } from './parse/index.ts';
 import { answerSubrequest, outlineResult } from './subrequests.ts';
+import { platformJson } from '../platform-json.ts';
 
 const SYNTAX_ARGUMENT = 'build-arg:BUILDKIT_SYNTAX';
 const CAPABILITIES = new Set(
@@ -142,16 +143,6 @@ function exportPlatform(asked: Platform | undefined, { image }: Converted): { id
       osVersion: platform.osVersion ?? image['os.version'],
       osFeatures: platform.osFeatures ?? image['os.features'],
     }),
-  };
-}
-
-function platformJson(p: Platform): Record<string, string | readonly string[] | undefined> {
-  return {
-    architecture: p.architecture,
-    os: p.os,
-    'os.version': p.osVersion,
-    'os.features': p.osFeatures,
-    variant: p.variant,
   };
 }
 

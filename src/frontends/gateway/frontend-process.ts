@@ -1,7 +1,8 @@
 /** How the process of a frontend is started: everything that it has to know stands in its environment. */
 import { VERSION } from '../../base/index.ts';
-import type { ContainerConfig, Platform } from '../../oci/index.ts';
+import type { ContainerConfig } from '../../oci/index.ts';
 import type { BuildOpts } from '../types.ts';
+import { platformJson } from '../platform-json.ts';
 
 export interface FrontendProcess {
   readonly args: readonly string[];
@@ -10,16 +11,6 @@ export interface FrontendProcess {
 }
 
 const DEFAULT_ARGS = ['/run'];
-
-function platformJson(p: Platform): object {
-  return {
-    architecture: p.architecture,
-    os: p.os,
-    'os.version': p.osVersion,
-    'os.features': p.osFeatures,
-    variant: p.variant,
-  };
-}
 
 /** The worker records as upstream's client.WorkerInfo in JSON. */
 function workersJson(workers: BuildOpts['workers']): string {
