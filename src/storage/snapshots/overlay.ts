@@ -4,23 +4,21 @@ import type { LayerDirs } from '../tree/index.ts';
 import type { Mount } from '../types.ts';
 import { abilityOptions } from './overlay-abilities.ts';
 import type { OverlayAbilities } from './overlay-abilities.ts';
+import { FolderSnapshotter } from './folder-snapshotter.ts';
 import type { SnapshotFolders } from './folders.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
-import type { SnapshotId, SnapshotInfo, Snapshotter, SnapshotUsage } from './types.ts';
+import type { SnapshotId } from './types.ts';
 
 const escapeDir = (dir: string): string => dir.replace(/[\\:]/g, '\\$&');
 
 /** Each snapshot is an overlayfs upper directory `<id>/fs` (with `<id>/work`) on those of its parents. */
-export class OverlaySnapshotter implements Snapshotter {
+export class OverlaySnapshotter extends FolderSnapshotter {
   readonly name = 'overlayfs';
   readonly style = 'overlay';
   readonly #abilities: OverlayAbilities;
-  readonly #folders: SnapshotFolders;
-  readonly #table: SnapshotTable;
 
   constructor(folders: SnapshotFolders, table: SnapshotTable, abilities: OverlayAbilities) {
-    this.#folders = folders;
-    this.#table = table;
+    super(folders, table);
     this.#abilities = abilities;
   }
 
@@ -28,15 +26,11 @@ export class OverlaySnapshotter implements Snapshotter {
     return this.#abilities.userxattr;
   }
 
-  #fs(id: SnapshotId): string {
-    return join(this.#folders.path(id), 'fs');
-  }
-
   // oxlint-disable-next-line require-await -- the interface waits for snapshotters that copy
   async prepare(parent: SnapshotId | undefined): Promise<SnapshotId> {
-    this.#table.requireParent(parent);
-    const id = this.#table.allocate();
-    const folder = this.#folders.path(id);
+    this.table.requireParent(parent);
+    const id = this.table.allocate();
+    const folder = this.folders.path(id);
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       mkdirSync(join(folder, 'fs'), { mode: 0o755 });
@@ -44,11 +38,11 @@ export class OverlaySnapshotter implements Snapshotter {
       chmodSync(join(folder, 'fs'), 0o755); // whatever the umask is
       if (parent !== undefined) {
         // The root of an overlay is its topmost directory: mode and owner are handed up.
-        const below = lstatSync(this.#fs(parent));
+        const below = lstatSync(this.fs(parent));
         chownSync(join(folder, 'fs'), below.uid, below.gid);
         chmodSync(join(folder, 'fs'), below.mode & 0o7777);
       }
-      this.#table.add(id, parent);
+      this.table.add(id, parent);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
@@ -56,32 +50,12 @@ export class OverlaySnapshotter implements Snapshotter {
     return id;
   }
 
-  commit(id: SnapshotId): void {
-    this.#table.commit(id);
-  }
-
-  touch(id: SnapshotId): void {
-    this.#table.touch(id);
-  }
-
-  chain(id: SnapshotId): readonly SnapshotId[] {
-    return this.#table.chain(id);
-  }
-
-  origins(id: SnapshotId): ReadonlySet<SnapshotId> {
-    return this.#table.origins(id);
-  }
-
-  addOrigins(id: SnapshotId, origins: Iterable<SnapshotId>): void {
-    this.#table.addOrigins(id, origins);
-  }
-
   layers(id: SnapshotId): LayerDirs {
-    return this.#table.chain(id).map((at) => this.#fs(at));
+    return this.table.chain(id).map((at) => this.fs(at));
   }
 
   mounts(id: SnapshotId, options: { readonly: boolean }): readonly Mount[] {
-    const readonly = options.readonly || this.#table.get(id).committed;
+    const readonly = options.readonly || this.table.get(id).committed;
     const [upper, ...lower] = this.layers(id) as [string, ...string[]];
     if (lower.length === 0) {
       return [{ type: 'bind', source: upper, options: [readonly ? 'ro' : 'rw', 'rbind'] }];
@@ -97,42 +71,11 @@ export class OverlaySnapshotter implements Snapshotter {
         source: 'overlay',
         options: [
           ...base,
-          `workdir=${join(this.#folders.path(id), 'work')}`,
+          `workdir=${join(this.folders.path(id), 'work')}`,
           `upperdir=${upper}`,
           `lowerdir=${lower.map(escapeDir).join(':')}`,
         ],
       },
     ];
-  }
-
-  async usage(id: SnapshotId, signal?: AbortSignal): Promise<SnapshotUsage> {
-    this.#table.get(id);
-    return await this.#folders.usage([this.#fs(id)], signal);
-  }
-
-  hasChildren(id: SnapshotId): boolean {
-    return this.#table.hasChildren(id);
-  }
-
-  find(id: SnapshotId): SnapshotInfo | undefined {
-    return this.#table.find(id);
-  }
-
-  list(): readonly SnapshotInfo[] {
-    return this.#table.list();
-  }
-
-  // oxlint-disable-next-line require-await -- as above
-  async remove(id: SnapshotId): Promise<void> {
-    this.#table.remove(id);
-    this.#folders.remove(id);
-  }
-
-  drained(): Promise<void> {
-    return this.#folders.drained();
-  }
-
-  close(): Promise<void> {
-    return this.#folders.close();
   }
 }
