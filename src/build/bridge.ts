@@ -3,13 +3,12 @@ import { createHash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import { NotAnImage } from '../frontends/index.ts';
 import type { Executor } from '../executor/types.ts';
-import type { BuildResult } from '../llb/index.ts';
+import type { BuildResult, SourceMeta } from '../llb/index.ts';
 import type {
   Frontend,
   GatewaySolveRequest,
   ResolveImageOptions,
   ResolveSourceOptions,
-  SourceMeta,
   WarnOptions,
 } from '../frontends/types.ts';
 import { defaultPlatform, formatPlatform, parseDigest } from '../oci/index.ts';

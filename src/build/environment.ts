@@ -10,7 +10,8 @@ import type { SessionManager } from '../session/types.ts';
 import type { RemoteCacheDeps, ResultMaker } from '../remotecache/index.ts';
 import type { JobContext, Solver } from '../solver/index.ts';
 import type { CacheAccessor } from '../storage/types.ts';
-import type { ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
+import type { ResolveSourceOptions } from '../frontends/types.ts';
+import type { SourceMeta } from '../llb/index.ts';
 import type { Entitlement } from './entitlements.ts';
 import type { History } from './history/index.ts';
 

@@ -1,7 +1,7 @@
 /** The build as a frontend inside the daemon sees it. Refs that the frontend does not return are released when it ends. */
 import { invalidArgument, wrapError } from '../base/index.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from '../llb/index.ts';
-import type { BuildResult } from '../llb/index.ts';
+import type { BuildResult, SourceMeta } from '../llb/index.ts';
 import type {
   BuildOpts,
   Frontend,
@@ -10,7 +10,6 @@ import type {
   GatewaySolveRequest,
   ResolveImageOptions,
   ResolveSourceOptions,
-  SourceMeta,
   WarnOptions,
 } from '../frontends/types.ts';
 import type { Digest } from '../oci/index.ts';

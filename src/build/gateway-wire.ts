@@ -1,7 +1,7 @@
 /** Gateway values to and from their messages (frontend/gateway/pb upstream). */
 import { invalidArgument, timeToMs } from '../base/index.ts';
-import type { ImageAttestations, ResolveSourceOptions, SourceMeta } from '../frontends/types.ts';
-import type { ApiCap, ResultAttestation } from '../llb/index.ts';
+import type { ResolveSourceOptions } from '../frontends/types.ts';
+import type { ApiCap, AttestationChain, ResultAttestation, SourceMeta } from '../llb/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { APICap } from '../proto/caps.pb.ts';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../proto/gateway.pb.ts';
 import type {
   Attestation,
-  AttestationChain,
+  AttestationChain as PbAttestationChain,
   Blob,
   ChecksumRequest,
   ResolveSourceImageRequest,
@@ -116,7 +116,7 @@ export function checksumRequestFromWire(request: ChecksumRequest | undefined): R
   return { algorithm, suffix: request.Suffix };
 }
 
-function chainToWire(chain: ImageAttestations): AttestationChain {
+function chainToWire(chain: AttestationChain): PbAttestationChain {
   const blobs = [...chain.blobs].map(([digest, { descriptor, bytes }]): [string, Blob] => {
     const { mediaType, size, annotations = {} } = descriptor;
     const wire = { mediaType, size: BigInt(size), digest, annotations: new Map(Object.entries(annotations)) };

@@ -1,6 +1,6 @@
 /** Gateway values to and from their messages (frontend/gateway/pb upstream). */
 import { internal } from '../base/index.ts';
-import type { SourceMeta } from '../frontends/types.ts';
+import type { SourceMeta } from '../llb/index.ts';
 import type { Digest, Platform } from '../oci/types.ts';
 import type { ResolveSourceMetaResponse } from '../proto/gateway.pb.ts';
 import type { Platform as WirePlatform } from '../proto/ops.pb.ts';

@@ -2,8 +2,8 @@
 import type { Definition, SourceInfo, Range } from '../proto/ops.pb.ts';
 import type { Policy } from '../proto/policy.pb.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
-import type { BuildResult } from '../llb/index.ts';
-import type { Descriptor, Digest, Platform } from '../oci/types.ts';
+import type { BuildResult, SourceMeta } from '../llb/index.ts';
+import type { Digest, Platform } from '../oci/types.ts';
 
 export interface GatewayRef {
   /** The definition that makes this ref again: `llb` State.fromDefinition continues from it. */
@@ -63,40 +63,6 @@ export interface WarnOptions {
   readonly ranges?: readonly Range[];
   readonly detail?: readonly string[];
   readonly url?: string;
-}
-
-/** Digests of manifests that belong together, and the blobs that are worth a look. */
-export interface ImageAttestations {
-  readonly root: Digest;
-  readonly imageManifest?: Digest;
-  readonly attestationManifest?: Digest;
-  readonly signatureManifests: readonly Digest[];
-  readonly blobs: ReadonlyMap<Digest, { readonly descriptor: Descriptor; readonly bytes: Uint8Array }>;
-}
-
-export interface SourceMeta {
-  readonly identifier: string;
-  readonly attrs: ReadonlyMap<string, string>;
-  readonly image?: {
-    readonly digest: Digest;
-    readonly config?: Uint8Array;
-    readonly attestations?: ImageAttestations;
-  };
-  readonly git?: {
-    readonly checksum: string;
-    readonly ref: string;
-    readonly commitChecksum: string;
-    readonly commitObject?: Uint8Array;
-    readonly tagObject?: Uint8Array;
-  };
-  readonly http?: {
-    /** `<algorithm>:<hex>` */
-    readonly checksum: string;
-    readonly filename: string;
-    /** Nanoseconds since 1970. */
-    readonly lastModified?: bigint;
-    readonly checksumResponse?: { readonly digest: string; readonly suffix: Uint8Array };
-  };
 }
 
 export interface GatewayClient {

@@ -40,3 +40,4 @@ export type { GitUrl } from './git-url.ts';
 export { splitShell } from './shell-words.ts';
 export { sourceInfoJson } from './source-json.ts';
 export { locationsJson, opJson } from './op-json.ts';
+export type { AttestationChain, SourceDescription, SourceMeta } from './source-description.ts';

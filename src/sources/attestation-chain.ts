@@ -12,16 +12,8 @@ import {
   platformMatcher,
 } from '../oci/index.ts';
 import type { Descriptor, Digest, Platform } from '../oci/types.ts';
+import type { AttestationChain } from '../llb/index.ts';
 import type { ImageOrigin } from './image-origin.ts';
-
-export interface AttestationChain {
-  readonly root: Digest;
-  readonly imageManifest?: Digest;
-  readonly attestationManifest?: Digest;
-  readonly signatureManifests: readonly Digest[];
-  /** The root, the manifests of attestations and signatures, signatures, and the statements that were asked for. */
-  readonly blobs: ReadonlyMap<Digest, { readonly descriptor: Descriptor; readonly bytes: Uint8Array }>;
-}
 
 /** What goes into one answer; a message holds 16 MiB. */
 const MAX_BYTES = 12 * 2 ** 20;

@@ -26,7 +26,7 @@ export { createOciLayoutSource } from './oci-layout.ts';
 export { createReopenProvider } from './image-origin.ts';
 export type { ImageDeps } from './image-origin.ts';
 export { createMetaResolver } from './meta-resolver.ts';
-export type { MetaOptions, MetaResolver, SourceMetaAnswer } from './meta-resolver.ts';
+export type { MetaOptions, MetaResolver } from './meta-resolver.ts';
 export { createSessionAuth } from './session-auth.ts';
 
 export interface SourcesDeps extends ImageDeps, HttpSourceDeps {

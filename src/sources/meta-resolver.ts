@@ -4,14 +4,14 @@ import { defaultPlatform, MAX_MANIFEST_BYTES, normalizeReference } from '../oci/
 import type { Digest, Platform } from '../oci/index.ts';
 import type { JobContext } from '../solver/types.ts';
 import { resolveAttestationChain } from './attestation-chain.ts';
-import type { AttestationChain } from './attestation-chain.ts';
 import { askerOf, resolveOnce } from './image.ts';
 import { parseLayoutRequest } from './image-attrs.ts';
 import type { ResolveMode } from './image-attrs.ts';
 import { describeLayoutRoot, layoutOrigin, referrersOf, registryOrigin } from './image-origin.ts';
 import type { ImageDeps } from './image-origin.ts';
 import { pullManifests } from './pull-manifests.ts';
-import type { DescribeOptions, Source, SourceDescription } from './types.ts';
+import type { AttestationChain, SourceMeta } from '../llb/index.ts';
+import type { DescribeOptions, Source } from './types.ts';
 
 export interface MetaOptions extends DescribeOptions {
   readonly platform?: Platform;
@@ -29,18 +29,13 @@ interface ImageMeta {
   readonly attestations?: AttestationChain;
 }
 
-export interface SourceMetaAnswer extends SourceDescription {
-  readonly identifier: string;
-  readonly attrs: ReadonlyMap<string, string>;
-}
-
 export interface MetaResolver {
   source(
     identifier: string,
     attrs: ReadonlyMap<string, string>,
     options: MetaOptions,
     context: JobContext,
-  ): Promise<SourceMetaAnswer>;
+  ): Promise<SourceMeta>;
 }
 
 export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]): MetaResolver {

@@ -1,7 +1,7 @@
 /** Where source ops get their content from: one file per kind of source, all behind {@link Source}. */
 import type { StepFacts } from '../attest/index.ts';
-import type { AttestationChain } from './attestation-chain.ts';
-import type { Digest, Platform } from '../oci/types.ts';
+import type { SourceDescription } from '../llb/index.ts';
+import type { Platform } from '../oci/types.ts';
 import type { JobContext } from '../solver/types.ts';
 import type { ImmutableRef } from '../storage/types.ts';
 
@@ -38,32 +38,6 @@ export interface DescribeOptions {
   readonly attestations?: { readonly predicateTypes: readonly string[] };
   /** A digest of the file with bytes after it. */
   readonly httpChecksum?: { readonly algorithm: 'sha256' | 'sha384' | 'sha512'; readonly suffix: Uint8Array };
-}
-
-/** What a source is now. */
-export interface SourceDescription {
-  readonly image?: {
-    readonly digest: Digest;
-    readonly config?: Uint8Array;
-    readonly attestations?: AttestationChain;
-  };
-  readonly git?: {
-    /** What the ref names: a commit, or an annotated tag. */
-    readonly checksum: string;
-    readonly ref: string;
-    /** The commit of an annotated tag; else ''. */
-    readonly commitChecksum: string;
-    readonly commitObject?: Uint8Array;
-    readonly tagObject?: Uint8Array;
-  };
-  readonly http?: {
-    /** `sha256:…`, or what was asked for. */
-    readonly checksum: string;
-    readonly filename: string;
-    /** Nanoseconds since 1970. */
-    readonly lastModified?: bigint;
-    readonly checksumResponse?: { readonly digest: string; readonly suffix: Uint8Array };
-  };
 }
 
 export interface Source {
