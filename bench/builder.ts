@@ -1,4 +1,4 @@
-/** A daemon with its client: this project's or upstream's, each with a state folder and a socket of its own. */
+/** A daemon, this project's or upstream's, with a client, a state folder and a socket of its own. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import type { Client } from '../src/client/index.ts';
 import { launch, timed } from './timed.ts';
 
 export interface Programs {
+  /** Whose daemon it is; the client may be the other's (--client). */
   readonly name: 'ours' | 'upstream';
   readonly buildkitd: string;
   readonly buildctl: string;

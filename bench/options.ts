@@ -9,6 +9,8 @@ curl for the rows that use them.
 
   --upstream DIR        folder with upstream's buildkitd and buildctl
   --upstream-on-path    take upstream's buildkitd and buildctl from $PATH
+  --client WHOSE        own (default): each daemon is driven by its own buildctl, what a user waits for;
+                        upstream: both are driven by upstream's, so that only the daemons differ
   --rounds N            rounds of every row, instead of the row's own number
   --scale F             sizes and counts times F, for a quick run (0.05, say); medians of scaled runs say little
   --markdown FILE       write the table there too
@@ -19,6 +21,8 @@ curl for the rows that use them.
 export interface Options {
   readonly rows: readonly string[];
   readonly upstream: 'path' | { readonly directory: string } | undefined;
+  /** Whose buildctl drives this project's daemon. */
+  readonly client: 'own' | 'upstream';
   readonly rounds: number | undefined;
   readonly scale: number;
   readonly markdown: string | undefined;
@@ -33,6 +37,13 @@ function positive(name: string, text: string): number {
   return value;
 }
 
+function clientOf(text: string, upstreamIsThere: boolean): Options['client'] {
+  if (text !== 'own' && text !== 'upstream') throw new Error(`--client takes own or upstream, not ${text}`);
+  if (text === 'upstream' && !upstreamIsThere)
+    throw new Error('--client upstream needs --upstream or --upstream-on-path');
+  return text;
+}
+
 /** Throws with a text for the user. */
 export function parseOptions(argv: readonly string[]): Options {
   const { values, positionals } = parseArgs({
@@ -41,6 +52,7 @@ export function parseOptions(argv: readonly string[]): Options {
     options: {
       upstream: { type: 'string' },
       'upstream-on-path': { type: 'boolean', default: false },
+      client: { type: 'string', default: 'own' },
       rounds: { type: 'string' },
       scale: { type: 'string' },
       markdown: { type: 'string' },
@@ -52,9 +64,11 @@ export function parseOptions(argv: readonly string[]): Options {
   const rounds = values.rounds === undefined ? undefined : positive('rounds', values.rounds);
   if (rounds !== undefined && !Number.isInteger(rounds)) throw new Error('--rounds takes a whole number');
   const directory = values.upstream === undefined ? undefined : { directory: values.upstream };
+  const upstream = directory ?? (values['upstream-on-path'] ? 'path' : undefined);
   return {
     rows: positionals,
-    upstream: directory ?? (values['upstream-on-path'] ? 'path' : undefined),
+    upstream,
+    client: clientOf(values.client, upstream !== undefined),
     rounds,
     scale: values.scale === undefined ? 1 : positive('scale', values.scale),
     markdown: values.markdown,

@@ -91,9 +91,12 @@ async function main(): Promise<void> {
   const rows = rowsNamed(options.rows);
   execFileSync(join(project, 'scripts/ensure-built.sh'), [project]);
   const upstream = upstreamPrograms(options);
-  const programs = upstream === undefined ? [OURS] : [OURS, upstream];
+  const ours =
+    options.client === 'upstream' && upstream !== undefined ? { ...OURS, buildctl: upstream.buildctl } : OURS;
+  const programs = upstream === undefined ? [ours] : [ours, upstream];
   const stand = new Stand(options.folder, options.scale);
   const conditions = [`At the start: ${machine()}.`];
+  if (options.client === 'upstream') conditions.unshift("Both daemons were driven by upstream's buildctl.");
   const results: Result[] = [];
   try {
     for (const row of rows) {
