@@ -14,6 +14,16 @@ export interface FlagSpec {
   readonly hidden?: boolean;
 }
 
+/** A {@link FlagSpec} in one line. */
+export function flag(
+  kind: FlagSpec['kind'],
+  name: string,
+  usage: string,
+  more: Omit<FlagSpec, 'kind' | 'name' | 'usage'> = {},
+): FlagSpec {
+  return { kind, name, usage, ...more };
+}
+
 export interface CommandSpec<C = unknown> {
   readonly name: string;
   readonly aliases?: readonly string[];

@@ -14,4 +14,6 @@ export * from './command-line.ts';
 export * from './version.ts';
 export * from './csv-fields.ts';
 export * from './go-bool.ts';
+export * from './go-duration.ts';
+export * from './byte-size.ts';
 export * from './regexp/index.ts';

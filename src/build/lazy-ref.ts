@@ -1,5 +1,5 @@
 /** The promise of a definition's result: nothing runs until somebody asks, and then once for everybody. */
-import { BuildError, jsonDetail, toBuildError, canceled } from '../base/index.ts';
+import { BuildError, abortable, canceled, jsonDetail, toBuildError } from '../base/index.ts';
 import type { Capture } from '../attest/index.ts';
 import { sourceInfoJson } from '../llb/index.ts';
 import type { Definition } from '../proto/ops.pb.ts';
@@ -58,7 +58,7 @@ export class LazyRef {
       this.#shared.evaluation = evaluation = { result, abort };
     }
     if (signal === undefined) return evaluation.result;
-    return raceAbort(evaluation.result, signal);
+    return abortable(evaluation.result, signal);
   }
 
   /** The snapshot, undefined for scratch. It stays this ref's. */
@@ -76,15 +76,6 @@ export class LazyRef {
     const result = await evaluation.result.catch(() => undefined);
     await result?.release();
   }
-}
-
-function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(toBuildError(signal.reason));
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(toBuildError(signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 /** Adds errdefs.Source for each location that the definition knows of the failed vertex (upstream: solver/errdefs/source.go). */

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { CommandSpec } from '../base/index.ts';
-import { BuildError, Code } from '../base/index.ts';
+import { BuildError, Code, formatBytesShort, formatDuration } from '../base/index.ts';
 import { Op } from '../proto/ops.pb.ts';
 import type { FileAction } from '../proto/ops.pb.ts';
 import type { WorkerRecord } from '../proto/worker.pb.ts';
@@ -9,7 +9,6 @@ import type { Action, CommandContext } from './context.ts';
 import { ctlCommand, getCommand, historiesCommand, logsCommand, monitorCommand } from './history-commands.ts';
 import { alignTable } from './table.ts';
 import { toJson } from './template.ts';
-import { formatBytesShort, formatGoDuration } from './units.ts';
 import { formatFlag, readFormat } from './usage-commands.ts';
 import { whyCommand } from './why-command.ts';
 import { goMessage, goSlice, platformText, versionValue, workerValue } from './values.ts';
@@ -33,7 +32,7 @@ function verboseWorker(w: WorkerRecord): string {
   w.GCPolicy.forEach((p, i) => {
     out += `GC Policy rule#${i}:\n\tAll:\t${p.all}\n`;
     if (p.filters.length > 0) out += `\tFilters:\t${p.filters.join(' ')}\n`;
-    if (p.keepDuration > 0n) out += `\tKeep duration:\t${formatGoDuration(p.keepDuration)}\n`;
+    if (p.keepDuration > 0n) out += `\tKeep duration:\t${formatDuration(p.keepDuration)}\n`;
     if (p.reservedSpace > 0n) out += `\tReserved space:\t${formatBytesShort(p.reservedSpace)}\n`;
     if (p.minFreeSpace > 0n) out += `\tMinimum free space:\t${formatBytesShort(p.minFreeSpace)}\n`;
     if (p.maxUsedSpace > 0n) out += `\tMaximum used space:\t${formatBytesShort(p.maxUsedSpace)}\n`;

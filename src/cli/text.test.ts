@@ -5,7 +5,6 @@ import { renderErrorContext } from './error-report.ts';
 import { program } from './program.ts';
 import { alignTable } from './table.ts';
 import { parseTemplate } from './template.ts';
-import { formatBytes, formatGoDuration, parseGoDuration } from './units.ts';
 
 void test('command lines: global flags, aliases, repeated flags, errors', () => {
   const line = ['--addr', 'unix:///x', 'b', '--opt', 'a=1,2', '--opt=b=3', '-o', 'type=local,dest=x', '--no-cache'];
@@ -21,20 +20,6 @@ void test('command lines: global flags, aliases, repeated flags, errors', () => 
   assert.throws(() => parseCommandLine(program, ['build', '--nosuch']), UsageError);
   assert.throws(() => parseCommandLine(program, ['prune', '--keep-storage', 'x']), UsageError);
   assert.equal(parseCommandLine(program, ['prune', '--keep-storage', '1.5']).flags.float('keep-storage'), 1.5);
-});
-
-void test('sizes and durations as Go writes them', () => {
-  assert.deepEqual([0n, 999n, 1234n, 12_290n, 5_000_000n].map(formatBytes), [
-    '0B',
-    '999B',
-    '1.23kB',
-    '12.29kB',
-    '5.00MB',
-  ]);
-  assert.equal(parseGoDuration('1h30m'), 5_400_000_000_000n);
-  assert.equal(parseGoDuration('0'), 0n);
-  assert.throws(() => parseGoDuration('1x'), /invalid duration/);
-  assert.equal(formatGoDuration(172_800_000_000_000n), '48h0m0s');
 });
 
 void test('tables align by tabs; a cell ends with its tab', () => {

@@ -1,12 +1,11 @@
 /** `du` and `prune`: the records of the daemon's cache. */
-import { logger } from '../base/index.ts';
+import { formatBytes, invalidArgument, logger, parseDuration } from '../base/index.ts';
 import type { CommandSpec, FlagSpec, ParsedFlags } from '../base/index.ts';
 import type { UsageRecord } from '../proto/control.pb.ts';
 import type { Action, CommandContext } from './context.ts';
 import { alignTable } from './table.ts';
 import { parseTemplate } from './template.ts';
 import type { Template } from './template.ts';
-import { formatBytes, parseGoDuration } from './units.ts';
 import { goSlice, goTimeText, usageValue } from './values.ts';
 
 export const formatFlag: FlagSpec = {
@@ -91,13 +90,20 @@ function megabytes(flags: ParsedFlags, name: string): bigint {
   return BigInt(Math.trunc(flags.float(name) * 1e6));
 }
 
+function keepDuration(flags: ParsedFlags): bigint {
+  const text = flags.string('keep-duration');
+  const duration = parseDuration(text);
+  if (duration === undefined) throw invalidArgument(`time: invalid duration ${JSON.stringify(text)}`);
+  return duration;
+}
+
 const prune: Action = async (flags, _args, context) => {
   const client = await context.client(flags, { failure: 'failed to call prune' });
   const template = readFormat(flags);
   const removed = client.prune({
     filter: flags.list('filter'),
     all: flags.bool('all'),
-    keepDurationNs: parseGoDuration(flags.string('keep-duration')),
+    keepDurationNs: keepDuration(flags),
     reservedSpace: megabytes(flags, 'keep-storage-min'),
     maxUsedSpace: megabytes(flags, 'keep-storage'),
     minFreeSpace: megabytes(flags, 'free-storage'),

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { invalidArgument, wrapError } from '../base/index.ts';
+import type { DiskSpace } from '../workers/index.ts';
 import { parseDurationNs, parseDiskSpace } from './units.ts';
-import type { DiskSpace } from './units.ts';
 
 export interface TlsConfig {
   readonly cert: string;

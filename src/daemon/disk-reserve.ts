@@ -4,9 +4,8 @@
  */
 import { rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { BuildError, Code, logger, Mutex, toBuildError } from '../base/index.ts';
+import { BuildError, Code, formatBytes, logger, Mutex, toBuildError } from '../base/index.ts';
 import { space } from '../host/index.ts';
-import { formatSpace } from './units.ts';
 
 const LARGEST = 8 << 20;
 /** Of a small disk no more than this part. */
@@ -108,8 +107,9 @@ export async function explainFullDisk(
   const error = toBuildError(thrown);
   if (!isFullDisk(error)) return error;
   const { total, free } = space(root);
-  const full = `${formatSpace(free)} of ${formatSpace(total)} are free on the disk of ${root}`;
+  const full = `${formatBytes(BigInt(free))} of ${formatBytes(BigInt(total))} are free on the disk of ${root}`;
   const bytes = await reclaimable?.().catch(() => undefined);
-  const hint = bytes === undefined ? '' : `, "buildctl prune --all" would free ${formatSpace(bytes)}`;
+  const hint =
+    bytes === undefined ? '' : `, "buildctl prune --all" would free ${formatBytes(BigInt(Math.trunc(bytes)))}`;
   return new BuildError(error.code, `${error.message} (${full}${hint})`, { cause: error, details: error.details });
 }

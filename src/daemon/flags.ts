@@ -1,16 +1,12 @@
 /** buildkitd's flags (upstream's names, texts and defaults) and how each overrides the file. */
 import { readFileSync } from 'node:fs';
-import { invalidArgument, notFound } from '../base/index.ts';
+import { flag, invalidArgument, notFound } from '../base/index.ts';
 import type { CommandSpec, FlagSpec, ParsedFlags } from '../base/index.ts';
 import { DEFAULT_ADDRESS, DEFAULT_CONFIG, DEFAULT_ROOT } from './config.ts';
 import type { DaemonConfig } from './config.ts';
 
 const PARALLELISM = 'limit the number of parallel build steps that can run at the same time';
 const KEEP_STORAGE = 'Amount of storage GC keep locally, format "Reserved[,Free[,Maximum]]" (MB)';
-
-function flag(kind: FlagSpec['kind'], name: string, usage: string, more: Partial<FlagSpec> = {}): FlagSpec {
-  return { kind, name, usage, ...more };
-}
 
 /** Accepted for compatibility; the containerd worker is refused when it is asked for (see {@link applyFlags}). */
 const containerdFlags: readonly FlagSpec[] = [

@@ -29,7 +29,7 @@ import type { ImageDeps } from '../sources/index.ts';
 import { openKeyStore } from '../storage/keys/index.ts';
 import { openStorage } from '../storage/index.ts';
 import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
-import { createWorker, defaultGcPolicies } from '../workers/index.ts';
+import { bytesOf, createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
 import { MemoryTrimmer } from './memory-trimmer.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
@@ -37,7 +37,6 @@ import { DiskReserve, explainFullDisk } from './disk-reserve.ts';
 import { loadProvenanceEnv } from './provenance-env.ts';
 import { openListener } from './listeners.ts';
 import type { Listener } from './listeners.ts';
-import { diskSpaceBytes } from './units.ts';
 
 export interface Daemon {
   /** The first address, as it is listened on. */
@@ -78,22 +77,14 @@ function gcPolicies(oci: OciWorkerConfig, root: string): readonly PruneOptions[]
   if (!oci.gc) return [];
   const total = space(root).total;
   const caps = (c: Pick<OciWorkerConfig, 'reservedSpace' | 'maxUsedSpace' | 'minFreeSpace'>) => ({
-    reservedSpace: diskSpaceBytes(c.reservedSpace, total),
-    maxUsedSpace: diskSpaceBytes(c.maxUsedSpace, total),
-    minFreeSpace: diskSpaceBytes(c.minFreeSpace, total),
+    reservedSpace: bytesOf(c.reservedSpace, total),
+    maxUsedSpace: bytesOf(c.maxUsedSpace, total),
+    minFreeSpace: bytesOf(c.minFreeSpace, total),
   });
   if (oci.gcPolicy.length > 0) {
     return oci.gcPolicy.map((p) => ({ all: p.all, filter: p.filters, keepDurationNs: p.keepDurationNs, ...caps(p) }));
   }
-  const set = caps(oci);
-  return defaultGcPolicies(
-    {
-      reservedSpace: { bytes: set.reservedSpace },
-      maxUsedSpace: { bytes: set.maxUsedSpace },
-      minFreeSpace: { bytes: set.minFreeSpace },
-    },
-    total,
-  );
+  return defaultGcPolicies(oci, total);
 }
 
 /**

@@ -3,7 +3,6 @@ import test from 'node:test';
 import { formatTime, nowNs } from '../../base/index.ts';
 import { BuildHistoryRecord } from '../../proto/control.pb.ts';
 import { csvFields } from '../../base/index.ts';
-import { parseDuration } from './duration.ts';
 import { recordFilter } from './record-filter.ts';
 import { toTimestamp } from './wire-time.ts';
 
@@ -54,14 +53,6 @@ void test('filters of history', () => {
   assert.throws(() => recordFilter(['startedAt>soon']), /invalid time soon/);
   assert.throws(() => recordFilter(['duration>1']), /invalid duration 1/);
   assert.throws(() => recordFilter(Array.from({ length: 65 }, () => 'ref')), /more than 64/);
-});
-
-void test('durations are those of Go', () => {
-  assert.equal(parseDuration('1h30m'), 90n * MINUTE);
-  assert.equal(parseDuration('-1.5s'), -1_500_000_000n);
-  assert.equal(parseDuration('.25us'), 250n);
-  assert.equal(parseDuration('0'), 0n);
-  for (const text of ['', '1', 'h', '.s', '1h 2m', '9999999999h']) assert.equal(parseDuration(text), undefined, text);
 });
 
 void test('a field in quotes may hold commas', () => {

@@ -1,8 +1,7 @@
-import { csvFields, invalidArgument, nowNs, parseTime } from '../../base/index.ts';
+import { csvFields, invalidArgument, nowNs, parseDuration, parseTime } from '../../base/index.ts';
 import { parseGitUrl } from '../../llb/index.ts';
 import type { BuildHistoryRecord } from '../../proto/control.pb.ts';
 import { parseFilters } from '../../storage/index.ts';
-import { parseDuration } from './duration.ts';
 import { fromTimestamp } from './wire-time.ts';
 
 export type RecordFilter = (record: BuildHistoryRecord) => boolean;

@@ -1,5 +1,5 @@
 import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { invalidArgument, logger, nowNs, randomId, wrapError } from '../../base/index.ts';
+import { flag, invalidArgument, logger, nowNs, randomId, wrapError } from '../../base/index.ts';
 import type { CommandSpec, FlagSpec } from '../../base/index.ts';
 import { runCredentialHelper } from '../../client/index.ts';
 import type { SolveRequest } from '../../client/index.ts';
@@ -23,13 +23,6 @@ import {
 } from './inputs.ts';
 import { metadataJson, writeWhole } from './metadata-file.ts';
 import { parseOutputs } from './outputs.ts';
-
-const flag = (kind: FlagSpec['kind'], name: string, usage: string, more: Partial<FlagSpec> = {}): FlagSpec => ({
-  kind,
-  name,
-  usage,
-  ...more,
-});
 
 const flags: readonly FlagSpec[] = [
   flag(

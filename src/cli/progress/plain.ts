@@ -1,6 +1,5 @@
-import { nowNs } from '../../base/index.ts';
+import { formatBytes, nowNs } from '../../base/index.ts';
 import type { StatusResponse } from '../../proto/control.pb.ts';
-import { formatBytes } from '../units.ts';
 import type { Display } from './display.ts';
 import { totalSeconds } from './intervals.ts';
 import { Trace } from './trace.ts';

@@ -1,8 +1,8 @@
+import { parseDuration } from '../../../base/index.ts';
 import { quote } from '../go-text.ts';
 import { textError } from '../located-error.ts';
 import type { Node } from '../parse/index.ts';
 import { Flags } from './flags.ts';
-import { parseDuration } from './size.ts';
 import type { Healthcheck } from './types.ts';
 
 const NOTHING = { interval: 0n, timeout: 0n, startPeriod: 0n, startInterval: 0n, retries: 0 };

@@ -4,5 +4,4 @@ export { parseStages } from './parse-stages.ts';
 export type { Stages } from './parse-stages.ts';
 export { mountFrom, parseMount } from './mount.ts';
 export type { Expander } from './mount.ts';
-export { formatDuration, parseSize } from './size.ts';
 export type * from './types.ts';

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDockerfile } from '../parse/index.ts';
 import { parseMount, parseStages } from './index.ts';
-import { formatDuration, parseDuration, parseSize } from './size.ts';
 
 const parse = (text: string) => parseStages(parseDockerfile(text).nodes);
 
@@ -76,13 +75,4 @@ void test('mounts', () => {
     ['foo', "invalid field 'foo' must be a key=value pair"],
   ];
   for (const [text, message] of errors) assert.throws(() => parseMount(text, expand), { message }, text);
-});
-
-void test('sizes and durations', () => {
-  assert.equal(parseSize('1.5k'), 1536n);
-  assert.equal(parseSize('x'), undefined);
-  assert.equal(parseDuration('1h2m3.5s'), 3_723_500_000_000n);
-  assert.equal(formatDuration(3_723_500_000_000n), '1h2m3.5s');
-  assert.equal(formatDuration(1_500_000n), '1.5ms');
-  assert.equal(formatDuration(60_000_000_000n), '1m0s');
 });

@@ -1,8 +1,8 @@
 /** The value of `RUN --mount=`. */
+import { parseSize } from '../../../base/index.ts';
 import { cut, parseBool, parseCsv, quote } from '../go-text.ts';
 import { textError } from '../located-error.ts';
 import { withSuggestion } from '../suggest.ts';
-import { parseSize } from './size.ts';
 import type { Mount, MountType } from './types.ts';
 
 const TYPES: readonly string[] = ['bind', 'cache', 'tmpfs', 'secret', 'ssh'];

@@ -1,7 +1,7 @@
 /** Each instruction's effect on its stage: the state, the image's configuration, its history. */
+import { formatDuration } from '../../../base/index.ts';
 import { mkdir, owner } from '../../../llb/index.ts';
 import { formatList, joinPath, quoteList } from '../go-text.ts';
-import { formatDuration } from '../instructions/index.ts';
 import type { Command, CommandLine, CommandOf, Healthcheck, Located } from '../instructions/index.ts';
 import { checkSecretKey, reportUndefined, RULES } from '../lint/index.ts';
 import type { Linter } from '../lint/index.ts';
