@@ -41,7 +41,7 @@ export class ApiClient {
   /** Throws containerd's `unexpected status …` for answers that are not in `accept`. */
   async call(endpoint: Endpoint, ref: Reference, request: ApiRequest, context: RegistryContext): Promise<HttpResponse> {
     const scopes = [`repository:${ref.path}:${request.push ? 'pull,push' : 'pull'}`, ...(request.extraScopes ?? [])];
-    let authorization = this.#authorizer.remembered(endpoint, scopes, context);
+    let authorization = endpoint.url === undefined ? this.#authorizer.remembered(endpoint, scopes, context) : undefined;
     let answered = false;
     for (let failures = 0; ;) {
       throwIfAborted(context.signal);

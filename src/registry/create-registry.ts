@@ -4,7 +4,7 @@ import { parseReference } from '../oci/index.ts';
 import type { Reference } from '../oci/index.ts';
 import { ApiClient } from './api-client.ts';
 import { Authorizer } from './authorizer.ts';
-import { endpointsOf } from './endpoints.ts';
+import { endpointsOf, foreignEndpoints } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { fetchContent, onEndpoints, resolve } from './pull.ts';
 import { findBlob, pushBlob, pushManifest } from './push.ts';
@@ -52,7 +52,9 @@ export function createRegistry(options: RegistryOptions): ClosableRegistry {
       resolve(api, pullFrom(parseReference(ref).domain), ref, context),
     fetch: (ref, descriptor, context) => {
       const parsed = parseReference(ref);
-      return fetchContent(api, pullFrom(parsed.domain), parsed, descriptor, context);
+      // As containerd does it: the registry is asked for a foreign layer when no other place has it.
+      const endpoints = [...foreignEndpoints(options, descriptor.urls ?? []), ...pullFrom(parsed.domain)];
+      return fetchContent(api, endpoints, parsed, descriptor, context);
     },
     blobSize: async (text, digest, context) => {
       const ref = parseReference(text);

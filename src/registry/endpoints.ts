@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly path: string;
   /** The registry that a mirror stands in for. */
   readonly namespace?: string;
+  /** It is no registry: this is where the one blob is. */
+  readonly url?: string;
   readonly tls: TlsOptions;
 }
 
@@ -87,4 +89,14 @@ export function endpointsOf(
   const own = options.insecure ? { ...config, http: true, insecure: true } : config;
   found.push(...schemes(domain === 'docker.io' ? 'registry-1.docker.io' : domain, '/v2', own, undefined));
   return found;
+}
+
+/** Where a foreign layer says that it is. What is no address of HTTP is left out. */
+export function foreignEndpoints(configs: HostConfigs, urls: readonly string[]): Endpoint[] {
+  return urls.flatMap((text): Endpoint[] => {
+    const url = URL.parse(text);
+    if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return [];
+    const { href, origin, host } = url;
+    return [{ origin, host, path: '', url: href, tls: tlsOf(configs.hosts.get(host) ?? {}, false) }];
+  });
 }

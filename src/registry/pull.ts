@@ -1,6 +1,6 @@
 /** Resolving and reading. Sizes and digests that a registry names are checked against what it sends. */
 import { BuildError, Code, invalidArgument, notFound, sleep, throwIfAborted, toBuildError } from '../base/index.ts';
-import { readLimited, TransportError } from '../http/index.ts';
+import { readLimited, shownUrl, TransportError } from '../http/index.ts';
 import type { HttpResponse } from '../http/index.ts';
 import {
   detectManifestType,
@@ -37,17 +37,18 @@ export async function onEndpoints<T>(
   let refusal: BuildError | undefined;
   let last: BuildError | undefined;
   for (const endpoint of endpoints) {
-    if (answered.has(endpoint.host)) continue;
+    const place = endpoint.url ?? endpoint.host;
+    if (answered.has(place)) continue;
     try {
       const found = await work(endpoint);
       if (found !== undefined) return found;
-      answered.add(endpoint.host);
+      answered.add(place);
       last = undefined;
     } catch (thrown) {
       last = toBuildError(thrown);
       if (last.isCanceled) throw last;
       if (last.cause instanceof TransportError) continue;
-      answered.add(endpoint.host);
+      answered.add(place);
       refusal ??= last;
     }
   }
@@ -130,12 +131,22 @@ async function open(
     ...(offset === 0 ? {} : { range: `bytes=${offset}-` }),
   };
   const found = await onEndpoints(endpoints, async (endpoint): Promise<OpenBody | undefined> => {
-    const response = await api.call(endpoint, ref, { method: 'GET', path, headers, accept: [200, 206, 404] }, context);
-    if (response.status !== 404) return { response, endpoint };
+    const { url } = endpoint;
+    const request =
+      url === undefined
+        ? { method: 'GET', path, headers, accept: [200, 206, 404] }
+        : // Nobody's credentials are for this place: its refusals mean that the next one is asked.
+          { method: 'GET', path: url, headers, accept: [200, 206, 401, 403, 404, 410] };
+    const response = await api.call(endpoint, ref, request, context);
+    if (response.status === 200 || response.status === 206) return { response, endpoint };
     await response.discard();
     return undefined;
   });
-  if (found === undefined) throw notFound(`${formatReference(ref)}: content ${descriptor.digest} not found: not found`);
+  if (found === undefined) {
+    const elsewhere = endpoints.flatMap(({ url }) => (url === undefined ? [] : [shownUrl(url)]));
+    const also = elsewhere.length === 0 ? '' : `, and not at ${elsewhere.join(', ')}`;
+    throw notFound(`${formatReference(ref)}: content ${descriptor.digest} not found${also}: not found`);
+  }
   return found;
 }
 

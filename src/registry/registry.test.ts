@@ -232,3 +232,45 @@ void test('referrers come from the list of the registry, or from the tag that st
     },
   );
 });
+
+void test('a foreign layer comes from where it says it is, without credentials, else from the registry', async () => {
+  const asked: string[] = [];
+  const elsewhere: Handler = (request, response) => {
+    asked.push(`${request.url} ${request.headers.authorization ?? 'nobody'}`);
+    if (request.url === '/gone') return void response.writeHead(404).end();
+    if (request.url === '/secret') return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    response.end(blob);
+  };
+  const registryHas: Handler = (request, response) => {
+    asked.push(`registry ${request.headers.authorization ?? 'nobody'}`);
+    if (request.headers.authorization === undefined) {
+      return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    }
+    response.end(blob);
+  };
+  const auth = { id: 'a', credentials: async () => ({ username: 'u', secret: 'p' }) };
+  await withServer(elsewhere, async (place) => {
+    await withRegistry(registryHas, async (registry, host) => {
+      const at = (...urls: string[]): Promise<Buffer> =>
+        collect(registry.fetch(`${host}/app:v1`, { ...layer, urls }, { auth }));
+      assert.deepEqual(await at('ftp://x/y', 'no address', `http://${place}/gone`, `http://${place}/layer?a=b`), blob);
+      assert.deepEqual(asked.splice(0), ['/gone nobody', '/layer?a=b nobody']);
+      assert.deepEqual(await at(`http://${place}/gone`, `http://${place}/secret`), blob);
+      const basic = `Basic ${Buffer.from('u:p').toString('base64')}`;
+      assert.deepEqual(asked.splice(0), ['/gone nobody', '/secret nobody', 'registry nobody', `registry ${basic}`]);
+      // What the registry was told is for the registry alone, also where the layer says that it is on the same host.
+      assert.deepEqual(await at(`http://${host}/layer`), blob);
+      assert.deepEqual(asked.splice(0), ['registry nobody', `registry ${basic}`]);
+    });
+    await withRegistry(
+      (_, response) => void response.writeHead(404).end(),
+      async (registry, host) => {
+        const url = `http://${place}/gone`;
+        await assert.rejects(collect(registry.fetch(`${host}/app:v1`, { ...layer, urls: [url] }, {})), {
+          code: Code.NotFound,
+          message: `${host}/app:v1: content ${layer.digest} not found, and not at ${url}: not found`,
+        });
+      },
+    );
+  });
+});
