@@ -330,6 +330,37 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
     },
   );
 
+  contract('where else a layer is decides whether it is a foreign one, whatever it is called', async (storage) => {
+    const type = 'application/vnd.oci.image.layer.v1.tar+gzip';
+    const foreignType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+    const { descriptor, bytes } = layerBlob({ placed: 'elsewhere' });
+    const provider = providerOf(bytes);
+    const forms = async (ref: ImmutableRef): Promise<unknown[]> => {
+      const found: unknown[] = [];
+      for (const keepForeign of [true, false]) {
+        const [layer] = (await ref.remote(GZIP, { create: true, keepForeign }, {}))?.descriptors ?? [];
+        found.push([layer?.mediaType, layer?.urls]);
+      }
+      return found;
+    };
+    const nowhere = await storage.accessor.fromBlob({ ...descriptor, mediaType: foreignType }, undefined, { provider });
+    assert.deepEqual(await forms(nowhere), [
+      [type, undefined],
+      [type, undefined],
+    ]);
+    // Another image tells of the place; a third that does not changes nothing.
+    const urls = ['https://example.com/layer'];
+    const placed = await storage.accessor.fromBlob({ ...descriptor, mediaType: type, urls }, undefined, { provider });
+    const again = await storage.accessor.fromBlob(descriptor, undefined, { provider });
+    for (const ref of [nowhere, placed, again]) {
+      assert.deepEqual(await forms(ref), [
+        [foreignType, urls],
+        [type, undefined],
+      ]);
+      await ref.release();
+    }
+  });
+
   contract('a layer becomes a blob that unpacks to the same record', async (storage) => {
     const base = await layer(storage, undefined, { a: '1' });
     const top = await layer(storage, base, { b: '2' });

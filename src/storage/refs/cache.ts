@@ -150,7 +150,7 @@ class SnapshotCache implements Cache {
     const blobChainId = chainIdOf(below?.data.blobChainId, descriptor.digest);
     const known = core.store.search(`blobchainid:${blobChainId}`)[0];
     if (known !== undefined) {
-      this.#refresh(known, options);
+      this.#refresh(known, descriptor, options);
       return this.#immutable(known);
     }
     if (provider === undefined && core.options.content.find(descriptor.digest) === undefined) {
@@ -174,13 +174,25 @@ class SnapshotCache implements Cache {
   }
 
   /** A record that is found again learns what this caller knows of it. */
-  #refresh(record: CacheRecord, options: CreateOptions & { provider?: LazyBlobProvider }): void {
+  #refresh(
+    record: CacheRecord,
+    { urls = [] }: Descriptor,
+    options: CreateOptions & { provider?: LazyBlobProvider },
+  ): void {
     const { provider, imageRefs = [] } = options;
     if (provider !== undefined) record.provider = provider;
-    const refs = [...new Set([...record.data.imageRefs, ...imageRefs])].slice(-16);
-    const origin = provider?.origin ?? record.data.origin;
-    if (origin === record.data.origin && refs.length === record.data.imageRefs.length) return;
-    this.#core.store.update(record, { imageRefs: refs, ...(origin === undefined ? {} : { origin }) });
+    const { data } = record;
+    const refs = [...new Set([...data.imageRefs, ...imageRefs])].slice(-16);
+    const origin = provider?.origin ?? data.origin;
+    // A cache brought the layer before the image that says where else it is.
+    const blob =
+      urls.length > 0 && data.blob !== undefined && (data.blob.urls ?? []).length === 0 ? data.blob : undefined;
+    if (origin === data.origin && refs.length === data.imageRefs.length && blob === undefined) return;
+    this.#core.store.update(record, {
+      imageRefs: refs,
+      ...(origin === undefined ? {} : { origin }),
+      ...(blob === undefined ? {} : { blob: { ...blob, urls } }),
+    });
   }
 
   // oxlint-disable-next-line require-await -- failures are rejections

@@ -40,6 +40,13 @@ function distributable(mediaType: string): string {
   return mediaType.replace('.layer.nondistributable.', '.layer.').replace('.rootfs.foreign.', '.rootfs.');
 }
 
+/** The other way round. */
+function foreign(mediaType: string): string {
+  return distributable(mediaType)
+    .replace('.layer.', '.layer.nondistributable.')
+    .replace('.rootfs.', '.rootfs.foreign.');
+}
+
 /** Layers as blobs: found, computed and converted, once for all who ask at a time. */
 export class LayerBlobs {
   readonly #core: CacheCore;
@@ -211,12 +218,12 @@ interface LayerBlob {
 }
 
 function describe(source: CacheRecord, blob: Descriptor, keepForeign: boolean): Descriptor {
-  const mediaType = keepForeign ? blob.mediaType : distributable(blob.mediaType);
-  const { urls, ...rest } = blob;
+  const { urls = [], ...rest } = blob;
+  // Without a place to get it from, what is not pushed would be lost; one that has such a place may have had any type.
+  const kept = keepForeign && urls.length > 0;
   return {
     ...rest,
-    ...(urls === undefined || mediaType !== blob.mediaType ? {} : { urls }),
-    mediaType,
+    ...(kept ? { urls, mediaType: foreign(blob.mediaType) } : { mediaType: distributable(blob.mediaType) }),
     annotations: {
       ...blob.annotations,
       ...(source.data.diffId === undefined ? {} : { [UNCOMPRESSED]: source.data.diffId }),
