@@ -71,6 +71,9 @@ void test('package URLs of images', () => {
     imagePurl('docker', `docker.io/library/x@${digest}`, { ...amd64, architecture: 'arm', variant: 'v7' }),
     `pkg:docker/x?digest=${digest}&platform=linux%2Farm%2Fv7`,
   );
+  // Versions of systems are no part of it.
+  const windows = { os: 'windows', architecture: 'amd64', osVersion: '10.0.20348.2227' };
+  assert.equal(imagePurl('docker', 'nano', windows), 'pkg:docker/nano@latest?platform=windows%2Famd64');
   assert.throws(() => imagePurl('docker', 'A B', undefined), /failed to parse ref "A B": invalid reference format/);
 });
 

@@ -1,5 +1,11 @@
 /** Package URLs (github.com/package-url/purl-spec) of images. */
-import { familiarReference, formatPlatform, normalizePlatform, parseReference, withDefaultTag } from '../oci/index.ts';
+import {
+  familiarReference,
+  formatPlatformShort,
+  normalizePlatform,
+  parseReference,
+  withDefaultTag,
+} from '../oci/index.ts';
 import type { Platform } from '../oci/types.ts';
 import { wrapError } from '../base/index.ts';
 
@@ -40,7 +46,7 @@ export function imagePurl(
     ...(digest === undefined ? [] : ([['digest', digest]] as [string, string][])),
     ...(platform === undefined
       ? []
-      : ([['platform', formatPlatform(normalizePlatform(platform))]] as [string, string][])),
+      : ([['platform', formatPlatformShort(normalizePlatform(platform))]] as [string, string][])),
     ...Object.entries(qualifiers),
   ];
   const query = all.map(([key, value]) => `${key}=${pathEscape(value)}`).join('&');

@@ -18,8 +18,11 @@ export interface PlatformAnnotations {
   readonly manifestDescriptor: ReadonlyMap<string, string>;
 }
 
-/** exporter/containerimage/exptypes/annotations.go upstream. */
-const KEY = /^annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.(\S+)$/;
+/**
+ * exporter/containerimage/exptypes/annotations.go upstream, and beyond it versions and features of systems, which upstream's
+ * pattern has no characters for: `annotation-manifest[windows(10.0.20348)/amd64].key`.
+ */
+const KEY = /^annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/.()+%-]+)\])?\.(\S+)$/;
 const KINDS: ReadonlySet<string> = new Set<Kind>(['index', 'index-descriptor', 'manifest', 'manifest-descriptor']);
 
 /** What users and frontends want to be written on manifests, the index and their descriptors. */
@@ -66,15 +69,12 @@ export class Annotations {
     return this.#all.some((a) => a.kind !== 'manifest');
   }
 
-  /** Those for manifests of that platform go before those for all. */
-  of(platform: string | undefined): PlatformAnnotations {
+  /** Those for manifests of the platform, by any of its names, go before those for all. */
+  of(platform: readonly string[]): PlatformAnnotations {
     const pick = (kind: Kind, matches: (a: Annotation) => boolean): [string, string][] =>
       this.#all.filter((a) => a.kind === kind && matches(a)).map((a) => [a.key, a.value]);
     const both = (kind: Kind): Map<string, string> =>
-      new Map([
-        ...pick(kind, (a) => a.platform === ''),
-        ...(platform === undefined ? [] : pick(kind, (a) => a.platform === platform)),
-      ]);
+      new Map([...pick(kind, (a) => a.platform === ''), ...pick(kind, (a) => platform.includes(a.platform))]);
     return {
       index: new Map(pick('index', () => true)),
       indexDescriptor: new Map(pick('index-descriptor', () => true)),

@@ -278,6 +278,62 @@ void test('several platforms are an index, pushed from its leaves up', async (t)
   assert.deepEqual(f.lines.slice(-2), ['pushing layers', 'pushing manifest for example.com/b:1@DIGEST']);
 });
 
+void test('versions of Windows are platforms of their own: in the index, in annotations by any name', async (t) => {
+  const f = fixture(t);
+  const windows = (version: string): { architecture: string; os: string; 'os.version': string } => ({
+    architecture: 'amd64',
+    os: 'windows',
+    'os.version': version,
+  });
+  // The first was asked for without a version and got that of its base image.
+  const platforms = [
+    { ID: 'windows/amd64', Platform: { ...windows('10.0.17763.1'), 'os.features': ['win32k'] } },
+    { ID: 'windows(10.0.20348)/amd64', Platform: windows('10.0.20348') },
+    { ID: 'windows(10.0.26100)/amd64', Platform: windows('10.0.26100') },
+  ];
+  const metadata = new Map<string, Uint8Array>([
+    ['refs.platforms', bytesOf({ Platforms: platforms })],
+    ...platforms.map(({ ID, Platform }) => [`containerimage.config/${ID}`, bytesOf(Platform)] as const),
+  ]);
+  const refs = new Map<string, ImmutableRef>();
+  for (const { ID } of platforms) refs.set(ID, await f.ref(ID));
+  const exportWith = async (...attrs: [string, string][]): Promise<{ manifests: Descriptor[] }> => {
+    const image = createExporters(f.deps).get('image')?.resolve(new Map(attrs));
+    const exported = await image?.export({ refs, metadata }, f.context);
+    return JSON.parse(await f.read(exported?.response.get('containerimage.digest') as string));
+  };
+  const { manifests } = await exportWith(
+    ['annotation-manifest[windows/amd64].asked', '1'],
+    ['annotation[windows(10.0.17763.1+win32k)/amd64].extended', '2'],
+    ['annotation-manifest[windows(10.0.20348)/amd64].a.b', '3'],
+    ['annotation-manifest-descriptor[windows(10.0.26100)/amd64].c', '4'],
+    ['annotation.all', '5'],
+  );
+  assert.deepEqual(
+    manifests.map((m) => m.platform),
+    platforms.map((p) => p.Platform),
+  );
+  const annotations: unknown[] = [];
+  for (const { digest } of manifests) annotations.push(JSON.parse(await f.read(digest)).annotations);
+  assert.deepEqual(annotations, [{ all: '5', asked: '1', extended: '2' }, { all: '5', 'a.b': '3' }, { all: '5' }]);
+  assert.deepEqual(
+    manifests.map((m) => m.annotations),
+    [undefined, undefined, { c: '4' }],
+  );
+  await assert.rejects(exportWith(['annotation[windows(10.0.25398)/amd64].x', '6']), {
+    message: 'invalid annotation: no platform windows(10.0.25398)/amd64 found in source',
+  });
+  assert.throws(
+    () =>
+      createExporters(f.deps)
+        .get('oci')
+        ?.resolve(new Map([['annotation[windows(1/amd64].x', '7']])),
+    {
+      message: /"windows\(1" is an invalid OS component/,
+    },
+  );
+});
+
 void test('a docker archive has what docker and OCI readers look for', async (t) => {
   const f = fixture(t);
   const docker = createExporters(f.deps)

@@ -5,7 +5,6 @@ import {
   compressionOf,
   defaultPlatform,
   digestOf,
-  formatPlatform,
   MediaType,
   toDockerMediaType,
   toOciMediaType,
@@ -33,6 +32,7 @@ import {
   hasPlatform,
   IMAGE_CONFIG,
   isPerPlatform,
+  namesOfPlatform,
   platformMetadata,
   platformsOf,
   refOfPlatform,
@@ -99,7 +99,7 @@ export class ImageWriter {
 
     if (!isPerPlatform(result) && !needsIndex(result, platforms, options.inlineAttestations)) {
       if (platforms.length > 1) throw fail('cannot export multiple platforms without multi-platform enabled');
-      const annotations = options.annotations.of(undefined);
+      const annotations = options.annotations.of([]);
       if (annotations.index.size + annotations.indexDescriptor.size > 0) {
         throw fail('index annotations not supported for single platform export');
       }
@@ -122,7 +122,7 @@ export class ImageWriter {
     const attested: Descriptor[] = [];
     const written: (Remote | undefined)[] = [];
     for (const [i, platform] of platforms.entries()) {
-      const annotations = options.annotations.of(formatPlatform(platform.platform));
+      const annotations = options.annotations.of(namesOfPlatform(platform));
       const parts = { ref: refs[i], remote: remotes[i], platform, annotations, epoch: epochFor(platform) };
       const manifest = await this.#manifest(result, parts, options, context);
       const described = { ...manifest.descriptor, platform: platform.platform };
@@ -134,7 +134,7 @@ export class ImageWriter {
       }
     }
     manifests.push(...attested);
-    const { index, indexDescriptor } = options.annotations.of(undefined);
+    const { index, indexDescriptor } = options.annotations.of([]);
     const mediaType = options.ociTypes ? MediaType.ociIndex : MediaType.dockerIndex;
     const bytes = encodeIndex({ mediaType, manifests, annotations: index });
     const labels = new Map(manifests.map((manifest, i) => [referenceLabel(i), manifest.digest as string]));
@@ -240,8 +240,9 @@ export class ImageWriter {
       digest: digestMap([image.digest]),
     }));
     const single = await unbundle(attestations);
+    const searched = layers && { layers, windows: image.platform?.os === 'windows' };
     const supplemented = await mapConcurrent(single, 4, (one) =>
-      supplementSbom(one, layers, this.#content, context.signal),
+      supplementSbom(one, searched, this.#content, context.signal),
     );
     const statements = await statementsOf(supplemented, self);
     const artifact = options.ociArtifact ?? options.ociTypes;

@@ -98,8 +98,15 @@ export function refOfPlatform<T>(result: Pick<BuildResult<T>, 'ref' | 'refs'>, i
   return refs.values().next().value;
 }
 
-export function hasPlatform({ refs }: ExportedResult, id: string): boolean {
-  return refs === undefined || refs.size < 2 || refs.has(id);
+/** What a client may call the platform: as it was asked for, and with what the base image knew besides (Windows' os.version). */
+export function namesOfPlatform({ id, platform }: ResultPlatform): readonly string[] {
+  return [...new Set([id, formatPlatform(platform)])];
+}
+
+/** Whether there is something for a platform of that name. A result with one ref has that for all. */
+export function hasPlatform(result: ExportedResult, name: string): boolean {
+  if (result.refs === undefined || result.refs.size < 2) return true;
+  return result.refs.has(name) || platformsOf(result).some((platform) => namesOfPlatform(platform).includes(name));
 }
 
 /** Every ref of the result once. */

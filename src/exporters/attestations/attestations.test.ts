@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
+import { encodeTarHeader, TAR_TRAILER } from '../../archive/index.ts';
+import { openLayoutStore } from '../../content/index.ts';
 import { parseDigest } from '../../oci/index.ts';
+import type { Descriptor } from '../../oci/types.ts';
 import { checkAttestations, forFiles } from './attestation.ts';
 import type { Attestation } from './attestation.ts';
 import { attestationManifest } from './attestation-manifest.ts';
 import { statementsOf } from './statements.ts';
+import { supplementSbom } from './supplement-sbom.ts';
 import { unbundle } from './unbundle.ts';
 
 function attestation(path: string, predicate: string, more: Partial<Attestation> = {}): Attestation {
@@ -106,4 +113,41 @@ void test('a manifest beside the image: as an artifact with its subject, or as a
   assert.deepEqual(layer.descriptor.annotations, { 'in-toto.io/predicate-type': 'https://example.com/x' });
   assert.deepEqual(plain.manifest.descriptor.platform, { os: 'unknown', architecture: 'unknown' });
   assert.equal(plain.manifest.descriptor.annotations?.['vnd.docker.reference.digest'], image.digest);
+});
+
+/** A tar of empty files. */
+function tarOf(...names: string[]): Uint8Array {
+  const empty = { type: '0', mode: 0o644, uid: 0, gid: 0, size: 0, mtimeNs: 0n, linkname: '', uname: '', gname: '' };
+  const headers = names.map((name) => encodeTarHeader({ ...empty, name, devmajor: 0, devminor: 0 }));
+  return Buffer.concat([...headers, TAR_TRAILER]);
+}
+
+void test('the SBOM of a Windows image names the layers below whose `Files` its files are', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'sbom-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const content = openLayoutStore(dir);
+  const descriptors: Descriptor[] = [];
+  for (const tar of [
+    tarOf('Files/base.dll', 'Files/app.exe', 'Hives/x'),
+    tarOf('Files/app.exe', 'Files/.wh.base.dll'),
+  ]) {
+    const writer = await content.writer(`layer ${descriptors.length}`);
+    await writer.write(tar);
+    const digest = await writer.commit({});
+    descriptors.push({ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: tar.length });
+  }
+  const files = ['/app.exe', '/base.dll', '/x'].map((fileName) => ({ fileName }));
+  const sbom = attestation('sbom.spdx.json', JSON.stringify({ spdxVersion: 'SPDX-2.3', files }), {
+    predicateType: 'https://spdx.dev/Document',
+    metadata: new Map([['sbom-core', Buffer.from('sbom')]]),
+  });
+  const commentsOf = async (windows: boolean): Promise<unknown[]> => {
+    const image = { layers: { descriptors, provider: content }, windows };
+    const { content: text } = await supplementSbom(sbom, image, content, new AbortController().signal);
+    const document = JSON.parse(Buffer.from((await text?.()) ?? '').toString()) as { files: { comment?: string }[] };
+    return document.files.map(({ comment }) => comment);
+  };
+  const [base, top] = descriptors.map(({ digest }) => `layerID: ${digest}`);
+  assert.deepEqual(await commentsOf(true), [top, base, undefined]);
+  assert.deepEqual(await commentsOf(false), [undefined, undefined, undefined]);
 });

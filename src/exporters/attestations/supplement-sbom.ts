@@ -9,10 +9,16 @@ import { isCoreSbom } from './unbundle.ts';
 
 const searchers = new ThreadPool(workerEntry(import.meta.url, 'layer-files.worker'), { max: 1 });
 
+export interface ImageLayers {
+  readonly layers: Remote;
+  /** Whether they are those of a Windows image. */
+  readonly windows: boolean;
+}
+
 /** The layers that bring these files: of several the topmost one. */
 async function layersOf(
   paths: ReadonlySet<string>,
-  { descriptors, provider }: Remote,
+  { layers: { descriptors, provider }, windows }: ImageLayers,
   content: ContentStore,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
@@ -23,7 +29,7 @@ async function layersOf(
     // A reader brings a lazy layer into the content store.
     const reader = await provider.reader(layer, signal);
     await reader.close();
-    const search: LayerSearch = { path: content.pathOf(layer.digest), wanted: [...missing] };
+    const search: LayerSearch = { path: content.pathOf(layer.digest), wanted: [...missing], windows };
     for (const path of await searchers.call<string[]>('findInLayer', search, { signal })) {
       missing.delete(path);
       found.set(path, layer.digest);
@@ -35,16 +41,16 @@ async function layersOf(
 /** The SBOM of an image says of each file which layer it is in. What is none, or cannot be read as one, stays as it is. */
 export async function supplementSbom(
   attestation: Attestation,
-  layers: Remote | undefined,
+  image: ImageLayers | undefined,
   content: ContentStore,
   signal: AbortSignal,
 ): Promise<Attestation> {
   const { kind, predicateType } = attestation;
-  if (layers === undefined || kind !== 'in-toto' || predicateType !== SPDX_PREDICATE) return attestation;
+  if (image === undefined || kind !== 'in-toto' || predicateType !== SPDX_PREDICATE) return attestation;
   if (!isCoreSbom(attestation)) return attestation;
   const document = SpdxDocument.parse(await attestationContent(attestation));
   if (document === undefined) return attestation;
-  const text = document.withLayers(await layersOf(document.paths, layers, content, signal));
+  const text = document.withLayers(await layersOf(document.paths, image, content, signal));
   const { ref: _, ...rest } = attestation;
   return { ...rest, content: () => Promise.resolve(Buffer.from(text)) };
 }
