@@ -4,7 +4,7 @@ import type { BuildError, StepProgress } from '../base/index.ts';
 import { combineCaches } from './cache/combined-cache.ts';
 import { Deferrals } from './deferrals.ts';
 import { EdgeNode } from './edge/edge-node.ts';
-import type { EdgeHost } from './edge/edge-node.ts';
+import type { EdgeHost, SharedEdge } from './edge/shared-edge.ts';
 import type { MergeIndex } from './edge/merge-index.ts';
 import { VertexProgress } from './progress/vertex-progress.ts';
 import { onceFor } from './once.ts';
@@ -36,7 +36,7 @@ export interface Holder {
 export interface VertexSurroundings {
   readonly options: SolverOptions;
   readonly queue: RunQueue;
-  readonly index: MergeIndex<EdgeNode>;
+  readonly index: MergeIndex<SharedEdge>;
   follow(from: ActiveVertex, to: ActiveVertex): void;
 }
 
@@ -96,7 +96,7 @@ export class ActiveVertex implements EdgeHost {
     return this.graph.queue;
   }
 
-  get index(): MergeIndex<EdgeNode> {
+  get index(): MergeIndex<SharedEdge> {
     return this.graph.index;
   }
 
@@ -131,7 +131,7 @@ export class ActiveVertex implements EdgeHost {
     this.addOptions({ cacheSources: [...from.#caches.values()] });
   }
 
-  edge(index: number): EdgeNode {
+  edge(index: number): SharedEdge {
     let node = this.#edges.get(index);
     if (node === undefined) this.#edges.set(index, (node = new EdgeNode(this, index)));
     return node.current;

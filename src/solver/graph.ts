@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { ActiveVertex } from './active-vertex.ts';
 import type { Holder, VertexSurroundings } from './active-vertex.ts';
-import type { EdgeNode } from './edge/edge-node.ts';
+import type { SharedEdge } from './edge/shared-edge.ts';
 import { MergeIndex } from './edge/merge-index.ts';
 import type { VertexProgress } from './progress/vertex-progress.ts';
 import { RunQueue } from './run-queue.ts';
@@ -19,7 +19,7 @@ export interface GraphHolder extends Holder {
 export class Graph implements VertexSurroundings {
   readonly options: SolverOptions;
   readonly queue = new RunQueue();
-  readonly index = new MergeIndex<EdgeNode>();
+  readonly index = new MergeIndex<SharedEdge>();
   readonly #active = new Map<string, ActiveVertex>();
 
   constructor(options: SolverOptions) {
@@ -27,7 +27,7 @@ export class Graph implements VertexSurroundings {
   }
 
   /** Makes or joins the vertices up to the edge; the job holds them from then on. */
-  async load(job: GraphHolder, edge: Edge): Promise<EdgeNode> {
+  async load(job: GraphHolder, edge: Edge): Promise<SharedEdge> {
     const loaded = new Map<Vertex, ActiveVertex>();
     const stack: Vertex[] = [edge.vertex];
     for (let vertex = stack.at(-1); vertex !== undefined; vertex = stack.at(-1)) {

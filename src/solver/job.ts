@@ -4,7 +4,7 @@ import type { WarningUpdate } from '../base/index.ts';
 import type { ActiveVertex } from './active-vertex.ts';
 import { Deferrals } from './deferrals.ts';
 import { Level } from './edge/edge-state.ts';
-import type { EdgeNode, Waiter } from './edge/edge-node.ts';
+import type { SharedEdge, Waiter } from './edge/shared-edge.ts';
 import type { KeyedResult } from './cached-result.ts';
 import { eitherSignal } from './either-signal.ts';
 import type { Graph } from './graph.ts';
@@ -18,11 +18,11 @@ class Request implements Waiter {
   readonly level = Level.COMPLETE;
   readonly result: Promise<CachedResult>;
   readonly #edge: Edge;
-  #node: EdgeNode;
+  #node: SharedEdge;
   #resolve!: (result: CachedResult) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(node: EdgeNode, edge: Edge) {
+  constructor(node: SharedEdge, edge: Edge) {
     this.#node = node;
     this.#edge = edge;
     this.result = new Promise((resolve, reject) => {
@@ -32,7 +32,7 @@ class Request implements Waiter {
     node.wait(this);
   }
 
-  moved(to: EdgeNode): void {
+  moved(to: SharedEdge): void {
     this.#node = to;
   }
 

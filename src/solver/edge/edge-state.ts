@@ -20,7 +20,7 @@ export type Content =
   | { readonly kind: 'useless' }
   /** `digests` false: only prepared for the run, no key comes of it. */
   | { readonly kind: 'needed'; readonly digests: boolean }
-  /** `inCache`: something in the cache follows from that content. */
+  /** `inCache`: something in the cache follows from that content. Asked only where nothing follows for this edge. */
   | { readonly kind: 'known'; readonly key?: CacheKey; readonly inCache?: boolean };
 
 export interface DepState {
