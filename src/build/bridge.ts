@@ -18,7 +18,7 @@ import type { Policy } from '../proto/policy.pb.ts';
 import { createLazyCache, resolveImporter } from '../remotecache/index.ts';
 import type { CacheEntry } from '../remotecache/index.ts';
 import { checkPolicy } from '../session/index.ts';
-import type { CachedResult, CacheManager, Job } from '../solver/index.ts';
+import type { CachedResult, CacheManager, Edge, Job, JobContext } from '../solver/index.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
 import type { DeviceGrants } from './device-grants.ts';
 import type { Entitlement } from './entitlements.ts';
@@ -184,8 +184,25 @@ export class Bridge {
   async build(
     definition: Definition,
     signal: AbortSignal,
-    { cacheImports = [], sourcePolicies = [] }: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'> = {},
+    asked: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'> = {},
   ): Promise<CachedResult> {
+    return this.job.build(await this.#load(definition, signal, asked), signal);
+  }
+
+  /** Builds a definition for the work of a step, and so for all builds that share it. The result is the caller's. */
+  async buildWithin(
+    context: JobContext,
+    definition: Definition,
+    sourcePolicies: readonly Policy[],
+  ): Promise<CachedResult> {
+    return context.build(await this.#load(definition, context.signal, { sourcePolicies }));
+  }
+
+  async #load(
+    definition: Definition,
+    signal: AbortSignal,
+    { cacheImports = [], sourcePolicies = [] }: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'>,
+  ): Promise<Edge> {
     const policy = this.policy.forDefinition(sourcePolicies, signal);
     const cacheSources = cacheImports.map((entry) => this.#importedCache(entry));
     let loaded: Awaited<ReturnType<typeof loadDefinition>>;
@@ -202,7 +219,7 @@ export class Bridge {
       throw wrapError(error, 'failed to load LLB');
     }
     if (loaded.prunedCacheMounts.size > 0) await this.env.dropCacheMounts(loaded.prunedCacheMounts);
-    return this.job.build(loaded.edge, signal);
+    return loaded.edge;
   }
 
   #importedCache(entry: CacheEntry): CacheManager {

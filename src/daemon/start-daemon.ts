@@ -190,7 +190,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
         if (bridge === undefined) throw new BuildError(Code.Canceled, 'context canceled');
         // The result is for all who share the step: what any of them forbids is forbidden.
         const sourcePolicies = others.flatMap((other) => other.policy.rules);
-        return bridge.build(definition, context.signal, { sourcePolicies });
+        return bridge.buildWithin(context, definition, sourcePolicies);
       },
     }),
   });

@@ -13,10 +13,12 @@ import { Remains } from './remains.ts';
 import type { RunQueue } from './run-queue.ts';
 import { SharedStep } from './shared-step.ts';
 import type {
+  CachedResult,
   CacheManager,
   CacheMap,
   CacheMapDep,
   CacheMiss,
+  Edge,
   JobContext,
   Op,
   Result,
@@ -38,6 +40,8 @@ export interface VertexSurroundings {
   readonly queue: RunQueue;
   readonly index: MergeIndex<SharedEdge>;
   follow(from: ActiveVertex, to: ActiveVertex): void;
+  mayFollow(from: ActiveVertex, to: ActiveVertex): boolean;
+  buildWithin(vertex: ActiveVertex, edge: Edge, signal: AbortSignal): Promise<CachedResult>;
 }
 
 /** Why a vertex runs, and the same again with what was found out about it meanwhile. */
@@ -60,7 +64,7 @@ export class ActiveVertex implements EdgeHost {
   /** Longest way down to a vertex without inputs. */
   readonly depth: number;
   readonly jobs = new Set<Holder>();
-  /** Vertices that edges of this one were merged into. */
+  /** Vertices that edges of this one were merged into, and those that its own work builds. */
   readonly followed = new Set<ActiveVertex>();
   readonly progress: VertexProgress;
   readonly #edges = new Map<number, EdgeNode>();
@@ -102,6 +106,10 @@ export class ActiveVertex implements EdgeHost {
 
   follow(other: EdgeHost): void {
     this.graph.follow(this, other as ActiveVertex);
+  }
+
+  mayFollow(other: EdgeHost): boolean {
+    return this.graph.mayFollow(this, other as ActiveVertex);
   }
 
   get ignoreCache(): boolean {
@@ -159,6 +167,7 @@ export class ActiveVertex implements EdgeHost {
       values: (key) => [...this.jobs].flatMap((j) => (j.values.has(key) ? [j.values.get(key)] : [])),
       once: (key, work) => onceFor(() => this.jobs, key, work, signal),
       defer: (release) => this.#deferrals.add(release),
+      build: (edge) => this.graph.buildWithin(this, edge, signal),
     };
   }
 

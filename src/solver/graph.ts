@@ -1,12 +1,14 @@
 /** All vertices that jobs hold now, one for each digest. */
 import { createHash } from 'node:crypto';
+import { canceled, invalidArgument, throwIfAborted } from '../base/index.ts';
 import { ActiveVertex } from './active-vertex.ts';
 import type { Holder, VertexSurroundings } from './active-vertex.ts';
 import type { SharedEdge } from './edge/shared-edge.ts';
 import { MergeIndex } from './edge/merge-index.ts';
 import type { VertexProgress } from './progress/vertex-progress.ts';
+import { resultOf } from './request.ts';
 import { RunQueue } from './run-queue.ts';
-import type { Edge, SolverOptions, Vertex } from './types.ts';
+import type { CachedResult, Edge, SolverOptions, Vertex } from './types.ts';
 
 /** A job as the graph sees it. */
 export interface GraphHolder extends Holder {
@@ -16,35 +18,75 @@ export interface GraphHolder extends Holder {
   checkOpen(): void;
 }
 
+/** For whom vertices are loaded. */
+interface Purpose {
+  /** Throws once nobody is left who would hold them. */
+  check(): void;
+  hold(vertex: ActiveVertex): void;
+}
+
 export class Graph implements VertexSurroundings {
   readonly options: SolverOptions;
-  readonly queue = new RunQueue();
+  readonly queue: RunQueue;
   readonly index = new MergeIndex<SharedEdge>();
   readonly #active = new Map<string, ActiveVertex>();
+  /** Some vertex has built something for its own work. */
+  #hasNested = false;
 
-  constructor(options: SolverOptions) {
+  constructor(options: SolverOptions, queue = new RunQueue()) {
     this.options = options;
+    this.queue = queue;
+  }
+
+  /** Nothing is held for anybody. */
+  get isEmpty(): boolean {
+    return this.#active.size === 0 && this.index.isEmpty;
   }
 
   /** Makes or joins the vertices up to the edge; the job holds them from then on. */
   async load(job: GraphHolder, edge: Edge): Promise<SharedEdge> {
+    const purpose = { check: () => job.checkOpen(), hold: (vertex: ActiveVertex) => this.hold(job, vertex) };
+    return (await this.#load(edge, purpose)).edge(edge.index);
+  }
+
+  /** See {@link JobContext.build}. */
+  async buildWithin(outer: ActiveVertex, edge: Edge, signal: AbortSignal): Promise<CachedResult> {
+    this.#hasNested = true;
+    const inner = await this.#load(edge, {
+      check: () => {
+        throwIfAborted(signal);
+        if (outer.jobs.size === 0) throw canceled();
+      },
+      hold: (vertex) => {
+        outer.followed.add(vertex);
+        for (const job of outer.jobs) this.hold(job as GraphHolder, vertex);
+      },
+    });
+    if (waitsFor(inner, outer)) throw invalidArgument(`${outer.vertex.name} builds itself`);
+    return resultOf(inner.edge(edge.index), edge, signal);
+  }
+
+  async #load(edge: Edge, purpose: Purpose): Promise<ActiveVertex> {
     const loaded = new Map<Vertex, ActiveVertex>();
     const stack: Vertex[] = [edge.vertex];
     for (let vertex = stack.at(-1); vertex !== undefined; vertex = stack.at(-1)) {
       await this.queue.breathe();
-      job.checkOpen();
+      purpose.check();
       const open = loaded.has(vertex) ? [] : vertex.inputs.filter((i) => !loaded.has(i.vertex));
       if (open.length > 0) {
         for (const i of open) stack.push(i.vertex);
         continue;
       }
       stack.pop();
-      if (!loaded.has(vertex)) loaded.set(vertex, this.#join(job, vertex, loaded));
+      if (loaded.has(vertex)) continue;
+      const active = this.#join(vertex, loaded);
+      loaded.set(vertex, active);
+      purpose.hold(active);
     }
-    return (loaded.get(edge.vertex) as ActiveVertex).edge(edge.index);
+    return loaded.get(edge.vertex) as ActiveVertex;
   }
 
-  #join(job: GraphHolder, vertex: Vertex, loaded: ReadonlyMap<Vertex, ActiveVertex>): ActiveVertex {
+  #join(vertex: Vertex, loaded: ReadonlyMap<Vertex, ActiveVertex>): ActiveVertex {
     // Upstream: a vertex without cache may serve one with cache, never the other way round.
     const variant = `sha256:${createHash('sha256').update(`${vertex.digest}-ignorecache`).digest('hex')}`;
     let digest = vertex.digest;
@@ -60,7 +102,6 @@ export class Graph implements VertexSurroundings {
     } else {
       active.addOptions(vertex.options);
     }
-    this.hold(job, active);
     return active;
   }
 
@@ -85,6 +126,10 @@ export class Graph implements VertexSurroundings {
     for (const job of from.jobs) this.hold(job as GraphHolder, to);
   }
 
+  mayFollow(from: ActiveVertex, to: ActiveVertex): boolean {
+    return !this.#hasNested || !waitsFor(to, from);
+  }
+
   async drop(job: GraphHolder): Promise<void> {
     const closing: Promise<void>[] = [];
     for (const vertex of job.vertices) {
@@ -96,6 +141,17 @@ export class Graph implements VertexSurroundings {
     job.vertices.clear();
     await Promise.all(closing);
   }
+}
+
+/** Whether work of `start` may have to wait for `vertex`: as its input, as what it was merged into, as what it builds. */
+function waitsFor(start: ActiveVertex, vertex: ActiveVertex): boolean {
+  const seen = new Set([start]);
+  for (const v of seen) {
+    if (v === vertex) return true;
+    for (const i of v.inputs) seen.add(i.vertex);
+    for (const f of v.followed) seen.add(f);
+  }
+  return false;
 }
 
 /** The vertices that an edge is made from, each once, inputs first. */

@@ -1,54 +1,16 @@
 /** One build's hold on the graph. */
-import { abortReason, canceled, throwIfAborted, toBuildError } from '../base/index.ts';
+import { canceled, throwIfAborted, toBuildError } from '../base/index.ts';
 import type { WarningUpdate } from '../base/index.ts';
 import type { ActiveVertex } from './active-vertex.ts';
 import { Deferrals } from './deferrals.ts';
-import { Level } from './edge/edge-state.ts';
-import type { SharedEdge, Waiter } from './edge/shared-edge.ts';
-import type { KeyedResult } from './cached-result.ts';
 import { eitherSignal } from './either-signal.ts';
 import type { Graph } from './graph.ts';
 import { onceFor } from './once.ts';
 import type { OnceValues } from './once.ts';
 import { JobProgress } from './progress/job-progress.ts';
 import { VertexProgress } from './progress/vertex-progress.ts';
+import { resultOf } from './request.ts';
 import type { CachedResult, Edge, Job, JobContext, ProgressGroup, StatusBatch, StepCounts } from './types.ts';
-
-class Request implements Waiter {
-  readonly level = Level.COMPLETE;
-  readonly result: Promise<CachedResult>;
-  readonly #edge: Edge;
-  #node: SharedEdge;
-  #resolve!: (result: CachedResult) => void;
-  #reject!: (error: unknown) => void;
-
-  constructor(node: SharedEdge, edge: Edge) {
-    this.#node = node;
-    this.#edge = edge;
-    this.result = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    node.wait(this);
-  }
-
-  moved(to: SharedEdge): void {
-    this.#node = to;
-  }
-
-  wake(): void {
-    const { phase } = this.#node.state;
-    if (phase.kind === 'done') {
-      this.#resolve((phase.result as KeyedResult).fork(this.#edge));
-      this.#node.unwait(this);
-    } else if (phase.kind === 'failed') this.fail(phase.error);
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error);
-    this.#node.unwait(this);
-  }
-}
 
 export class ActiveJob implements Job {
   readonly id: string;
@@ -101,14 +63,7 @@ export class ActiveJob implements Job {
       throwIfAborted(either.signal);
       const node = await this.#graph.load(this, edge);
       throwIfAborted(either.signal);
-      const request = new Request(node, edge);
-      const onAbort = (): void => request.fail(abortReason(either.signal));
-      either.signal.addEventListener('abort', onAbort, { once: true });
-      try {
-        return await request.result;
-      } finally {
-        either.signal.removeEventListener('abort', onAbort);
-      }
+      return await resultOf(node, edge, either.signal);
     } finally {
       either.release();
     }
@@ -150,6 +105,7 @@ export class ActiveJob implements Job {
       values: (key) => (this.#values.has(key) ? [this.#values.get(key)] : []),
       once: (key, make) => onceFor(() => [this], key, make, either.signal),
       defer: (release) => this.#deferrals.add(release),
+      build: (edge) => this.build(edge, either.signal),
     };
     const end = progress.start(false);
     try {

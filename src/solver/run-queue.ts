@@ -5,9 +5,15 @@
 const SLICE_MS = 4;
 
 export class RunQueue {
+  readonly #now: () => number;
   #ready: (() => void)[] = [];
   #sliceStart: number | undefined;
   #scheduled = false;
+
+  /** `now` in milliseconds, of a steady clock. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
 
   push(work: () => void): void {
     this.#ready.push(work);
@@ -20,7 +26,7 @@ export class RunQueue {
   }
 
   #isSpent(): boolean {
-    const now = performance.now();
+    const now = this.#now();
     if (this.#sliceStart === undefined) {
       this.#sliceStart = now;
       // Microtasks run before this: everything until then counts as one slice.

@@ -9,8 +9,7 @@ const LINGER_MS = 10_000;
 /** A Status call may come before its build. */
 const WAIT_MS = 6000;
 
-export function createSolver(options: SolverOptions): Solver {
-  const graph = new Graph(options);
+export function createSolver(options: SolverOptions, graph = new Graph(options)): Solver {
   const jobs = new Map<string, ActiveJob>();
   const arrivals = new Map<string, { readonly arrived: Deferred<Job | undefined>; waiters: number }>();
   const timers = new Map<string, NodeJS.Timeout>();

@@ -34,6 +34,10 @@ export interface ToySpec {
   readonly unreadable?: boolean;
   readonly options?: VertexOptions;
   readonly ms?: number;
+  /** Called when it begins to run. */
+  readonly started?: () => void;
+  /** What cacheMap tells when it is asked once more. */
+  readonly second?: string;
   readonly fail?: () => Error | undefined;
   readonly outputs?: number;
 }
@@ -74,7 +78,7 @@ export class ToyWorld {
     };
     this.cache = createCacheManager(name, keys, results);
     this.solver = createSolver({
-      resolveOp: (vertex) => this.#op(vertex),
+      resolveOp: (vertex) => this.op(vertex),
       cache: this.cache,
     });
   }
@@ -97,12 +101,13 @@ export class ToyWorld {
     };
   }
 
-  #op(vertex: Vertex): Op {
+  op(vertex: Vertex): Op {
     const spec = vertex.sys as ToySpec;
+    const key = spec.key?.startsWith('random:') ? spec.key : digestOf(spec.key ?? spec.name);
     return {
-      cacheMap: async () => ({
+      cacheMap: async (_context, index) => ({
         map: {
-          digest: spec.key?.startsWith('random:') ? spec.key : digestOf(spec.key ?? spec.name),
+          digest: index > 0 && spec.second !== undefined ? digestOf(spec.second) : key,
           deps: vertex.inputs.map(() =>
             spec.content
               ? {
@@ -115,13 +120,14 @@ export class ToyWorld {
               : {},
           ),
         },
-        done: true,
+        done: spec.second === undefined || index > 0,
       }),
       exec: async (context, inputs) => {
         assert.equal(this.running.has(vertex.digest), false, `${spec.name} runs twice at a time`);
         this.running.add(vertex.digest);
         try {
           this.runs.push(spec.name);
+          spec.started?.();
           context.progress.log(1, Buffer.from(`run ${spec.name}\n`));
           const values = inputs.map((i) => i.sys as string);
           if (spec.ms !== undefined) await delay(spec.ms, undefined, { signal: context.signal });

@@ -104,6 +104,11 @@ export interface JobContext {
   once<T>(key: string, work: () => Promise<T>): Promise<T>;
   /** Calls `release` when the last job that shares the work has ended: what was found out for it can be held so long. */
   defer(release: () => Promise<void>): void;
+  /**
+   * Builds something for this work: whoever shares the work, now or later, shares what is built, and it goes on until the
+   * last of them has left. The result is the caller's. Throws InvalidArgument for what could only wait for itself.
+   */
+  build(edge: Edge): Promise<CachedResult>;
 }
 
 export interface Op {

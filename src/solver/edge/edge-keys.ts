@@ -39,7 +39,11 @@ export function inputKeys(edge: KeyedEdge, i: number): CacheKeySelector[] {
 /** See {@link SharedEdge.identityKeys}. */
 export function identityKeys(edge: KeyedEdge): readonly CacheKey[] {
   const s = edge.state;
-  if (s.phase.kind === 'done') return s.phase.result.cacheKeys;
+  if (s.phase.kind === 'done') {
+    // Another build may find this edge by any key that leads to it, not only by that of the record which was loaded.
+    const { cacheKeys } = s.phase.result;
+    return [...cacheKeys, ...s.keys.filter((key) => !cacheKeys.some((known) => known.id === key.id))];
+  }
   if (s.deps.length > 0 || s.ignoreCache) return s.keys;
   return s.maps.map((map) => rootKeyOf(edge, map));
 }

@@ -238,22 +238,30 @@ export class EdgeNode implements SharedEdge {
 
   /**
    * Inputs are always less deep than their consumers; an edge that merges only into one that is not deeper keeps that so,
-   * which is why merging never makes a circle.
+   * which is why merging never makes a circle. What a vertex builds for its own work is no input: see mayFollow.
    */
   #mayMerge(other: SharedEdge): boolean {
     if (this.state.ignoreCache && !other.state.ignoreCache) return false;
     if (other.state.phase.kind === 'failed' || other.mergedInto !== undefined) return false;
-    return other.vertex !== this.vertex && other.vertex.depth <= this.vertex.depth;
+    if (other.vertex === this.vertex || other.vertex.depth > this.vertex.depth) return false;
+    return this.vertex.mayFollow(other.vertex);
   }
 
   #mergeInto(other: SharedEdge): void {
     this.mergedInto = other;
     this.#stop();
     this.vertex.follow(other.vertex);
+    other.adopt(this.state.keys);
     for (const waiter of this.#audience.dismiss()) {
       waiter.moved(other);
       other.wait(waiter);
     }
+  }
+
+  adopt(keys: readonly CacheKey[]): void {
+    if (this.state.ignoreCache) return;
+    for (const key of keys) addKey(this.state, key);
+    this.schedule();
   }
 
   #stop(): void {

@@ -14,6 +14,10 @@ export class MergeIndex<N extends { readonly isClosed: boolean }> {
     return undefined;
   }
 
+  get isEmpty(): boolean {
+    return this.#nodes.size === 0;
+  }
+
   add(node: N, text: string): void {
     let set = this.#nodes.get(text);
     if (set === undefined) this.#nodes.set(text, (set = new Set()));

@@ -26,6 +26,8 @@ export interface SharedEdge {
   unwait(waiter: Waiter): void;
   /** The keys by which this edge is the same as another one of this process. */
   identityKeys(): readonly CacheKey[];
+  /** Keys in the cache by which another edge was found that was merged into this one: they lead to this one's result. */
+  adopt(keys: readonly CacheKey[]): void;
 }
 
 /** The vertex of an edge: its work, shared by all its edges. */
@@ -42,6 +44,8 @@ export interface EdgeHost {
   edge(index: number): SharedEdge;
   /** One of its edges was merged into one of `other`, which has to serve its jobs too. */
   follow(other: EdgeHost): void;
+  /** false: `other` waits for this vertex, in a way that depths do not tell. */
+  mayFollow(other: EdgeHost): boolean;
   cacheMap(index: number, signal: AbortSignal): Promise<{ map: CacheMap; done: boolean }>;
   content(
     index: number,

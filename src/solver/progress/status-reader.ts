@@ -78,9 +78,14 @@ export class StatusReader {
       for (const w of news.warnings) warnings.push(w);
     }
     this.#dirty.clear();
-    const vertexes = states.toSorted((a, b) => a.sequence - b.sequence).flatMap((s) => this.#tell(s.value));
+    const vertexes = states
+      .toSorted((a, b) => a.sequence - b.sequence)
+      .flatMap((s) => this.#tell(s.value))
+      .toSorted((a, b) => compare(a.started ?? 0n, b.started ?? 0n));
+    // Of starts that overlap the later one is told later, whichever ended first.
+    for (const state of vertexes) this.newest.set(state.digest, state);
     return {
-      vertexes: vertexes.toSorted((a, b) => compare(a.started ?? 0n, b.started ?? 0n)),
+      vertexes,
       statuses: statuses.toSorted((a, b) => compare(a.timestamp, b.timestamp)),
       logs: logs.toSorted((a, b) => compare(a.timestamp, b.timestamp)),
       warnings,
