@@ -188,7 +188,7 @@ export class Builds {
       await logging;
       if (record !== undefined) {
         const results = await this.#keepResults(outcome, provenance, attestations, sessions);
-        await record.finish({ response: metadataOf(outcome), results });
+        await record.finish({ response: metadataOf(outcome), results, images: this.#env.content });
       }
       return response;
     } catch (thrown) {
@@ -201,7 +201,7 @@ export class Builds {
         return new Map<string, (Descriptor | undefined)[]>();
       });
       await record
-        ?.finish({ error, response: metadataOf(outcome), results })
+        ?.finish({ error, response: metadataOf(outcome), results, images: this.#env.content })
         .catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
       throw error;
     } finally {

@@ -31,7 +31,7 @@ async function joinOther(address: string, signal: AbortSignal): Promise<Client |
  */
 export async function openEmbedded(signal: AbortSignal): Promise<Embedded> {
   // The daemon's talk is not the build's: only what is wrong with it is shown.
-  configureLog({ level: 'warning' });
+  configureLog({ level: 'error' });
   const config = loadConfig(DEFAULT_CONFIG);
   // Nobody else may come in: the folder is what keeps others away from the sockets.
   const folder = join(config.root, 'embedded');

@@ -1,10 +1,12 @@
 import { internal, logger, nowNs, randomId, toBuildError } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { DiskContentStore } from '../../content/index.ts';
+import type { ContentProvider } from '../../content/types.ts';
 import type { Descriptor } from '../../oci/types.ts';
 import type { BuildHistoryRecord, BuildResultInfo, Descriptor as WireDescriptor } from '../../proto/control.pb.ts';
 import { Status } from '../../proto/status.pb.ts';
 import { encodeStatus } from '../../rpc/index.ts';
+import { keepImage } from './kept-images.ts';
 import { StatusLogWriter } from './status-log.ts';
 import type { StatusLog } from './status-log.ts';
 import { BuildTrace, TRACE_MEDIA_TYPE } from './trace.ts';
@@ -35,6 +37,8 @@ export interface BuildOutcome {
    * exporters made, in their order, with a hole for one that made no descriptor.
    */
   readonly results?: ReadonlyMap<string, readonly (Descriptor | undefined)[]>;
+  /** Where the images among the results can be read. */
+  readonly images?: ContentProvider;
 }
 
 /** A build that is running. */
@@ -115,6 +119,7 @@ export class BuildInProgress implements ActiveRecord {
         failure = this.#failed(error);
       }
       const error = outcome.error ?? failure;
+      await this.#keepImages(outcome);
       const { total, cached, completed, warnings } = this.#writer.counts;
       const record: BuildHistoryRecord = {
         ...this.record,
@@ -145,6 +150,19 @@ export class BuildInProgress implements ActiveRecord {
     return internal(`failed to write history record: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
+  }
+
+  /** A record without its images is better than none. */
+  async #keepImages({ results, images }: BuildOutcome): Promise<void> {
+    if (results === undefined || images === undefined) return;
+    try {
+      for (const descriptor of [...results.values()].flat()) {
+        if (descriptor === undefined || descriptor.mediaType === ATTESTATION_MEDIA_TYPE) continue;
+        await keepImage(images, this.#keeper.content, descriptor);
+      }
+    } catch (error) {
+      logger.error('failed to keep the images of a build', { ref: this.record.Ref, error });
+    }
   }
 
   /** A build without its trace is better than none. */

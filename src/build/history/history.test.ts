@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { BuildError, Code, configureLog, jsonDetail } from '../../base/index.ts';
-import { readBlob } from '../../content/index.ts';
+import { openContentStore, readBlob } from '../../content/index.ts';
 import { openDatabase } from '../../metadata/index.ts';
 import type { Descriptor, Digest } from '../../oci/types.ts';
 import { BuildHistoryEventType, BuildHistoryRequest, StatusResponse } from '../../proto/control.pb.ts';
@@ -69,6 +69,38 @@ async function putBlob(history: History, text: string): Promise<Digest> {
 }
 
 void describe('build history', () => {
+  void it('keeps what describes an image as long as a record names it', async (t) => {
+    const { history, root } = open(t);
+    const store = openContentStore(join(root, 'images'), openDatabase(join(root, 'images.db')));
+    const put = async (mediaType: string, value: unknown): Promise<Descriptor> => {
+      const bytes = Buffer.from(JSON.stringify(value));
+      const writer = await store.writer(mediaType);
+      await writer.write(bytes);
+      return { mediaType, digest: await writer.commit({}), size: bytes.length };
+    };
+    const config = await put('application/vnd.oci.image.config.v1+json', { os: 'linux' });
+    const layer = await put('application/vnd.oci.image.layer.v1.tar', 'not kept');
+    const gone = { ...layer, digest: `sha256:${'2'.repeat(64)}` as Digest };
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const manifest = await put(mediaType, { schemaVersion: 2, mediaType, config, layers: [layer] });
+    const index = await put('application/vnd.oci.image.index.v1+json', {
+      schemaVersion: 2,
+      manifests: [manifest, { ...gone, mediaType }],
+    });
+    const outcome = { results: new Map([['', [index]]]), images: store };
+    await build(history, 'one', outcome);
+    await build(history, 'two', outcome);
+    const kept = [config, manifest, index].map(({ digest }) => digest);
+    const isKept = (): boolean[] => kept.map((digest) => history.content.find(digest) !== undefined);
+
+    await history.update({ Ref: 'one', Delete: true, Finalize: false, Pinned: false });
+    assert.deepEqual(isKept(), [true, true, true]);
+    assert.equal(history.content.find(layer.digest), undefined);
+    assert.deepEqual(await readBlob(history.content, manifest), await readBlob(store, manifest));
+    await history.update({ Ref: 'two', Delete: true, Finalize: false, Pinned: false });
+    assert.deepEqual(isKept(), [false, false, false]);
+  });
+
   void it('keeps a build with its log, across a restart', async (t) => {
     const { history, root } = open(t);
     const active = begin(history, 'one', new Map([['target', 'x']]));

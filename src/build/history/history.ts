@@ -16,6 +16,7 @@ import type {
 import { BuildInProgress, ERROR_WRITE, TRACE_WRITE } from './active-record.ts';
 import type { ActiveRecord, BuildFacts, RecordKeeper } from './active-record.ts';
 import { EventQueue } from './event-queue.ts';
+import { IMAGE_WRITE, keptWith } from './kept-images.ts';
 import { recordFilter } from './record-filter.ts';
 import { RecordTable } from './record-table.ts';
 import type { RecordSummary } from './record-table.ts';
@@ -236,7 +237,7 @@ export class History {
    * build may be that build's, and one that somebody writes now may be named soon: a later sweep sees to those.
    */
   async #collect(): Promise<void> {
-    const named = new Set(this.#table.summaries().flatMap(({ blobs }) => blobs));
+    const named = this.#namedBlobs();
     for await (const { digest } of this.content.list()) {
       if (this.#closed !== undefined || this.#isWrittenByOthers()) return;
       const createdAt = this.content.find(digest)?.createdAt;
@@ -247,9 +248,20 @@ export class History {
     await this.#db.compact();
   }
 
+  /** Digests of what records name and of what is kept with those. */
+  #namedBlobs(): Set<string> {
+    const named = new Set(this.#table.summaries().flatMap(({ blobs }) => blobs));
+    // Those that are added on the way come by, too.
+    for (const digest of named) {
+      const blob = this.content.find(digest as Digest);
+      if (blob !== undefined) for (const child of keptWith(blob)) named.add(child);
+    }
+    return named;
+  }
+
   /** The writes of records exclude collecting when they commit. */
   #isWrittenByOthers(): boolean {
-    const own = [LOG_WRITE, ERROR_WRITE, TRACE_WRITE];
+    const own = [LOG_WRITE, ERROR_WRITE, TRACE_WRITE, IMAGE_WRITE];
     return this.content.openWrites.some((name) => !own.some((prefix) => name.startsWith(prefix)));
   }
 
