@@ -305,9 +305,8 @@ void describe('build history', () => {
         await active.finish({});
       }
       const size = (): number => statSync(`${database}-wal`).size + statSync(database).size;
-      const full = size();
-      assert.ok(full > 2_000_000, `${full}`);
-      while (size() > full / 3) await setTimeout(20, undefined, { signal: t.signal });
+      // Of the two megabytes that were written, on a slow machine some are gone already.
+      while (size() > 700_000) await setTimeout(20, undefined, { signal: t.signal });
       assert.equal((await stored(history)).length, 2);
     },
   );
