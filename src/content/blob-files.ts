@@ -41,9 +41,9 @@ export class BlobFiles {
     return join(folder, randomId());
   }
 
-  /** `path` becomes the blob. Its data must be synced already when `synced`. */
-  async install(path: string, digest: Digest, options: { synced: boolean }): Promise<void> {
-    if (!options.synced) {
+  /** `path` becomes the blob, with its data (`syncData`) and its name (`syncName`) on the disk when this returns. */
+  async install(path: string, digest: Digest, options: { syncData: boolean; syncName: boolean }): Promise<void> {
+    if (options.syncData) {
       const handle = await open(path, 'r');
       try {
         await handle.sync();
@@ -54,7 +54,7 @@ export class BlobFiles {
     const target = this.path(digest);
     mkdirSync(join(target, '..'), { recursive: true });
     await rename(path, target);
-    await syncDirectory(join(target, '..'));
+    if (options.syncName) await syncDirectory(join(target, '..'));
   }
 
   async remove(digest: Digest): Promise<void> {

@@ -7,12 +7,23 @@ import type { Digest } from '../oci/types.ts';
 import type { BlobWriter } from './types.ts';
 
 const BUFFER = 1024 * 1024;
+/** Most blobs are small. */
+const FIRST_BUFFER = 16 * 1024;
 
-/** What happens to a file that is whole and synced; returns when the blob is recorded. */
+/** What happens to a file that is whole; returns when the blob is recorded. */
 type Install = (
   path: string,
   blob: { digest: Digest; size: number; labels: ReadonlyMap<string, string> },
 ) => Promise<void>;
+
+export interface BlobWriterOptions {
+  readonly ref: string;
+  /** The data is on the disk when it is installed. */
+  readonly durable: boolean;
+  readonly install: Install;
+  /** Called once, when the write has ended. */
+  readonly release: () => void;
+}
 
 /** Small chunks are gathered into writes of 1 MiB; the digest is taken on the way. */
 export class FileBlobWriter implements BlobWriter {
@@ -20,23 +31,25 @@ export class FileBlobWriter implements BlobWriter {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #install: Install;
+  readonly #durable: boolean;
   readonly #release: () => void;
   readonly #hash: Hash = createHash('sha256');
-  readonly #buffer = Buffer.allocUnsafe(BUFFER);
+  #buffer = Buffer.allocUnsafe(FIRST_BUFFER);
   #buffered = 0;
   #offset = 0;
   #state: 'open' | 'closed' = 'open';
 
-  private constructor(ref: string, path: string, file: FileHandle, install: Install, release: () => void) {
+  private constructor(path: string, file: FileHandle, { ref, durable, install, release }: BlobWriterOptions) {
     this.ref = ref;
     this.#path = path;
     this.#file = file;
+    this.#durable = durable;
     this.#install = install;
     this.#release = release;
   }
 
-  static async open(ref: string, path: string, install: Install, release: () => void): Promise<FileBlobWriter> {
-    return new FileBlobWriter(ref, path, await open(path, 'wx', 0o644), install, release);
+  static async open(path: string, options: BlobWriterOptions): Promise<FileBlobWriter> {
+    return new FileBlobWriter(path, await open(path, 'wx', 0o644), options);
   }
 
   get offset(): number {
@@ -51,9 +64,17 @@ export class FileBlobWriter implements BlobWriter {
     if (chunk.length >= BUFFER) {
       await this.#writeAll(chunk);
     } else {
+      this.#reach(this.#buffered + chunk.length);
       this.#buffer.set(chunk, this.#buffered);
       this.#buffered += chunk.length;
     }
+  }
+
+  #reach(length: number): void {
+    if (length <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.min(BUFFER, Math.max(length, 2 * this.#buffer.length)));
+    this.#buffer.copy(larger, 0, 0, this.#buffered);
+    this.#buffer = larger;
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
@@ -88,7 +109,7 @@ export class FileBlobWriter implements BlobWriter {
           `unexpected commit digest ${digest}, expected ${expected.digest}: failed precondition`,
         );
       }
-      await this.#file.sync();
+      if (this.#durable) await this.#file.sync();
       await this.#file.close();
       await this.#install(this.#path, { digest, size: this.#offset, labels: expected.labels ?? new Map() });
       this.#state = 'closed';

@@ -24,17 +24,27 @@ export interface DiskContentStore extends ContentStore {
   readonly openWrites: readonly string[];
 }
 
+export interface ContentStoreOptions {
+  /**
+   * true (the default): a blob is on the disk when it is committed. false: a power loss may take those of the last seconds, as
+   * it takes the last rows of the database; what a crash of the program alone leaves is whole either way.
+   */
+  readonly durable?: boolean;
+}
+
 class SqliteContentStore implements DiskContentStore {
   readonly #files: BlobFiles;
   readonly #db: Database;
+  readonly #durable: boolean;
   readonly #blobs = new Map<Digest, BlobInfo>();
   readonly #writes = new WriteRefs();
   /** A blob that is removed and written at a time would lose its file. */
   readonly #changing = new KeyedMutex<Digest>();
 
-  constructor(files: BlobFiles, db: Database) {
+  constructor(files: BlobFiles, db: Database, { durable = true }: ContentStoreOptions) {
     this.#files = files;
     this.#db = db;
+    this.#durable = durable;
     db.register('content', TABLES);
     this.#reconcile();
   }
@@ -95,12 +105,12 @@ class SqliteContentStore implements DiskContentStore {
   async writer(ref: string): Promise<BlobWriter> {
     const release = this.#writes.hold(ref);
     try {
-      return await FileBlobWriter.open(
+      return await FileBlobWriter.open(this.#files.temporaryPath(), {
         ref,
-        this.#files.temporaryPath(),
-        (path, blob) => this.#add(path, blob, { synced: true }),
+        durable: this.#durable,
+        install: (path, blob) => this.#add(path, blob, { syncData: false }),
         release,
-      );
+      });
     } catch (error) {
       release();
       throw error;
@@ -115,16 +125,16 @@ class SqliteContentStore implements DiskContentStore {
     if (size !== blob.size) {
       throw new BuildError(Code.FailedPrecondition, `${blob.digest}: file has ${size} bytes, expected ${blob.size}`);
     }
-    await this.#add(path, { ...blob, labels: blob.labels ?? new Map() }, { synced: false });
+    await this.#add(path, { ...blob, labels: blob.labels ?? new Map() }, { syncData: this.#durable });
   }
 
   async #add(
     path: string,
     blob: { digest: Digest; size: number; labels: ReadonlyMap<string, string> },
-    options: { synced: boolean },
+    options: { syncData: boolean },
   ): Promise<void> {
     await this.#changing.run(blob.digest, async () => {
-      await this.#files.install(path, blob.digest, options);
+      await this.#files.install(path, blob.digest, { ...options, syncName: this.#durable });
       const before = this.#blobs.get(blob.digest);
       this.#save({
         digest: blob.digest,
@@ -172,6 +182,6 @@ class SqliteContentStore implements DiskContentStore {
 }
 
 /** The store in `<root>/blobs`, its facts in `db`. Puts in order what a killed predecessor left. */
-export function openContentStore(root: string, db: Database): DiskContentStore {
-  return new SqliteContentStore(new BlobFiles(root), db);
+export function openContentStore(root: string, db: Database, options: ContentStoreOptions = {}): DiskContentStore {
+  return new SqliteContentStore(new BlobFiles(root), db, options);
 }

@@ -49,15 +49,15 @@ class LayoutStore implements ContentStore {
       this.#removeEmptyIngest();
     };
     try {
-      return await FileBlobWriter.open(
+      return await FileBlobWriter.open(this.#files.temporaryPath(), {
         ref,
-        this.#files.temporaryPath(),
-        async (path, blob) => {
-          await this.#files.install(path, blob.digest, { synced: true });
+        durable: true,
+        install: async (path, blob) => {
+          await this.#files.install(path, blob.digest, { syncData: false, syncName: true });
           if (blob.labels.size > 0) this.#labels.set(blob.digest, blob.labels);
         },
-        done,
-      );
+        release: done,
+      });
     } catch (error) {
       done();
       throw error;
@@ -82,7 +82,7 @@ class LayoutStore implements ContentStore {
     if (size !== blob.size) {
       throw new BuildError(Code.FailedPrecondition, `${blob.digest}: file has ${size} bytes, expected ${blob.size}`);
     }
-    await this.#files.install(path, blob.digest, { synced: false });
+    await this.#files.install(path, blob.digest, { syncData: true, syncName: true });
     if (blob.labels !== undefined) this.#labels.set(blob.digest, blob.labels);
     this.#removeEmptyIngest();
   }

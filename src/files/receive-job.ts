@@ -1,6 +1,7 @@
 /** The receiving end of a transfer, in its worker thread: the listing and the local tree are walked side by side. */
 
-import { mkdirSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { ByteString } from '../archive/index.ts';
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import type { JobContext } from '../base/index.ts';
@@ -24,6 +25,8 @@ export interface ReceiveArgs {
   readonly differ: 'none' | 'metadata';
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly wantsChanges: boolean;
+  /** Made before the first change. */
+  readonly marker: string | undefined;
   /** Given: only stats are taken, and data of what matches these. */
   readonly exceptions: readonly string[] | undefined;
 }
@@ -64,7 +67,11 @@ class Receiver {
       if (args.wantsChanges) this.#changes.push(change);
     };
     mkdirSync(args.root, { recursive: true, mode: 0o700 });
-    this.#writer = new TreeWriter(args.root, { hashes: args.wantsChanges, onChange });
+    const { marker } = args;
+    const beforeFirst = (): void => {
+      if (marker !== undefined) placeMarker(marker);
+    };
+    this.#writer = new TreeWriter(args.root, { hashes: args.wantsChanges, beforeFirst, onChange });
     if (!args.merge) this.#local = walkTree(args.root, { xattrs: false });
   }
 
@@ -214,6 +221,21 @@ class Receiver {
     if (this.#metadata !== undefined) this.#writer.writeOwnFile(METADATA_FILE, this.#metadata.encoded());
     this.#out.fin();
     this.#phase = 'ending';
+  }
+}
+
+/** The file and its name are on the disk when this returns. */
+function placeMarker(path: string): void {
+  for (const [name, flags] of [
+    [path, 'a'],
+    [dirname(path), 'r'],
+  ] as const) {
+    const fd = openSync(name, flags, 0o600);
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 }
 

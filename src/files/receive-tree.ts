@@ -18,6 +18,7 @@ export async function receiveTree(
     differ: options.differ ?? 'metadata',
     owner: options.owner,
     wantsChanges: options.onChanges !== undefined,
+    marker: options.marker,
     exceptions: options.metadataOnly?.exceptions,
   };
   let bytes = 0;

@@ -130,6 +130,22 @@ test('a tree arrives as it was, and a second time nothing moves', async () => {
   assert.equal(lstatSync(join(to, 'a.txt')).ino, inode);
 });
 
+test('the marker is there before the first change, and not made when nothing has to change', async () => {
+  const from = sample();
+  const to = folder();
+  const marker = join(folder(), 'marker');
+  await assert.rejects(transfer(from, to, {}, { marker: join(marker, 'not/there') }), /no such file|ENOENT/);
+  assert.deepEqual(listing(to), [], 'no marker, no change');
+  await transfer(from, to, {}, { marker });
+  assert.ok(existsSync(marker));
+  rmSync(marker);
+  await transfer(from, to, {}, { marker });
+  assert.ok(!existsSync(marker), 'nothing had to change');
+  rmSync(join(from, 'zero'));
+  await transfer(from, to, {}, { marker });
+  assert.ok(existsSync(marker), 'something went');
+});
+
 test('what changed is transferred, what went is removed, kinds may change', async () => {
   const from = sample();
   const to = folder();

@@ -50,9 +50,17 @@ export interface PendingFile {
   readonly links: Array<{ readonly kind: 'add' | 'modify'; readonly stat: Stat }>;
 }
 
+export interface TreeWriterOptions {
+  readonly hashes: boolean;
+  /** Called once, before anything is changed. */
+  readonly beforeFirst?: () => void;
+  readonly onChange: (change: TreeChange) => void;
+}
+
 export class TreeWriter {
   readonly #root: ConfinedRoot;
   readonly #hashes: boolean;
+  #beforeFirst: (() => void) | undefined;
   readonly #onChange: (change: TreeChange) => void;
   /** Every folder of the listing, and which of them must get its time back in the end. */
   readonly #folderTimes = new Map<ByteString, bigint>();
@@ -61,10 +69,16 @@ export class TreeWriter {
   readonly #pending = new Map<ByteString, PendingFile>();
   #openFiles = 0;
 
-  constructor(root: string, options: { readonly hashes: boolean; readonly onChange: (change: TreeChange) => void }) {
+  constructor(root: string, { hashes, beforeFirst, onChange }: TreeWriterOptions) {
     this.#root = new ConfinedRoot(root);
-    this.#hashes = options.hashes;
-    this.#onChange = options.onChange;
+    this.#hashes = hashes;
+    this.#beforeFirst = beforeFirst;
+    this.#onChange = onChange;
+  }
+
+  #begin(): void {
+    this.#beforeFirst?.();
+    this.#beforeFirst = undefined;
   }
 
   /** What is at `path` now. */
@@ -83,6 +97,7 @@ export class TreeWriter {
   }
 
   remove(path: ByteString): void {
+    this.#begin();
     this.#root.trim();
     this.#root.forget(path);
     try {
@@ -100,6 +115,7 @@ export class TreeWriter {
     stat: Stat,
     existing: { readonly isDir: boolean } | undefined,
   ): PendingFile | undefined {
+    this.#begin();
     this.#root.trim();
     try {
       return this.#apply(kind, stat, existing);
@@ -264,6 +280,7 @@ export class TreeWriter {
 
   /** A file of the receiver's own at the top, written by `fill`. */
   writeOwnFile(name: string, data: Uint8Array): void {
+    this.#begin();
     this.#beside(name, (temporary) => {
       const fd = openSync(this.#root.entry(temporary), 'wx', 0o644);
       try {

@@ -53,6 +53,8 @@ export interface ReceiveOptions {
   readonly owner?: { uid: number; gid: number };
   /** Called with every change in batches, in order of receipt: what the content hash and the caller's records follow. */
   readonly onChanges?: (changes: readonly TreeChange[]) => void;
+  /** A file that is made, and is on the disk, before anything of the tree is changed; not made when nothing has to be. */
+  readonly marker?: string;
   readonly onProgress?: (bytes: number, done: boolean) => void;
   readonly metadataOnly?: { exceptions: readonly string[] };
   readonly signal?: AbortSignal;

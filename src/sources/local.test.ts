@@ -66,7 +66,10 @@ class FakeStorage {
   } as unknown as CacheAccessor;
 
   readonly hasher = {
-    beginChanges: async () => void this.steps.push('begin'),
+    beginChanges: async () => {
+      this.steps.push('begin');
+      return join(top, 'marker');
+    },
     applyChanges: async (_id: string, changes: readonly unknown[]) => void this.steps.push(`apply ${changes.length}`),
     commitChanges: async () => void this.steps.push('commit'),
     drop: async () => void this.steps.push('drop'),

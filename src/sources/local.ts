@@ -84,9 +84,9 @@ class LocalInstance implements SourceInstance {
     const { hasher } = this.#deps;
     const mutable = await this.#open(sharedKey);
     try {
-      // Before the first write: should this end half-way, whatever comes next must not trust the digests.
-      await hasher.beginChanges(mutable.id);
-      await this.#receive(caller, mutable, context);
+      // Made before the first write: should this end half-way, whatever comes next must not trust the digests.
+      const marker = await hasher.beginChanges(mutable.id);
+      await this.#receive(caller, mutable, marker, context);
       await hasher.commitChanges(mutable.id);
       if (mutable.metadata.get(SHARED_KEY) !== sharedKey) {
         await mutable.metadata.set(SHARED_KEY, sharedKey, indexOf(sharedKey));
@@ -115,7 +115,7 @@ class LocalInstance implements SourceInstance {
     });
   }
 
-  async #receive(caller: SessionCaller, mutable: MutableRef, context: JobContext): Promise<void> {
+  async #receive(caller: SessionCaller, mutable: MutableRef, marker: string, context: JobContext): Promise<void> {
     const { name, includePatterns, excludePatterns, followPaths, differ, metadataOnly, metadataExceptions } =
       this.#request;
     const { hasher } = this.#deps;
@@ -132,6 +132,7 @@ class LocalInstance implements SourceInstance {
       try {
         await receiveTree(mounted.dir, call, {
           differ,
+          marker,
           onChanges,
           onProgress: transferProgress(context.progress, name),
           metadataOnly: metadataOnly ? { exceptions: metadataExceptions ?? [] } : undefined,

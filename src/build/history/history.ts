@@ -312,7 +312,9 @@ function unknownRef(ref: string): BuildError {
 export function openHistory(options: HistoryOptions): History {
   const db = openDatabase(join(options.root, 'history.db'));
   try {
-    return new History(db, openContentStore(join(options.root, 'history-content'), db), options);
+    // Every build waits for its record: a log that a power loss takes is not worth six waits for the disk.
+    const content = openContentStore(join(options.root, 'history-content'), db, { durable: false });
+    return new History(db, content, options);
   } catch (error) {
     db.close().catch((failure: unknown) => logger.error('failed to close the build history', { error: failure }));
     throw error;

@@ -308,7 +308,7 @@ void test('a transfer that is followed needs no scan; changes make digests of fo
 void test('changes that never ended make everything known void', async (t) => {
   const f = setUp(t, ['foo file data0']);
   const before = await f.sum('foo');
-  await f.hasher.beginChanges('one');
+  writeFileSync(await f.hasher.beginChanges('one'), '');
   writeFileSync(join(f.dir, 'tree/foo'), 'other');
   assert.notEqual(await f.sum('foo'), before, 'nothing that was known is believed meanwhile');
   // As after a kill: another process, nobody changing the tree.
@@ -316,6 +316,22 @@ void test('changes that never ended make everything known void', async (t) => {
   const ref = fakeRef('one', [join(f.dir, 'tree')], () => {});
   assert.notEqual(await next.checksum(ref, 'foo', {}, {}), before);
   assert.ok(!existsSync(join(f.dir, 'digests/one.changes')));
+  await next.close();
+});
+
+void test('a transfer that changed nothing leaves everything known, also when it never ended', async (t) => {
+  const f = setUp(t, ['foo file data0']);
+  const before = await f.sum('foo');
+  const { mounted } = f;
+  for (const commit of [true, false]) {
+    const marker = await f.hasher.beginChanges('one');
+    assert.ok(!existsSync(marker));
+    if (commit) await f.hasher.commitChanges('one');
+  }
+  const next = createTreeHasher({ directory: join(f.dir, 'digests') });
+  const ref = fakeRef('one', [join(f.dir, 'tree')], () => assert.fail('the files are looked at'));
+  assert.equal(await next.checksum(ref, 'foo', {}, {}), before);
+  assert.equal(f.mounted, mounted);
   await next.close();
 });
 

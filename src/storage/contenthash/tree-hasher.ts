@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,8 +23,8 @@ export class FileTreeHasher implements TreeHasher {
   readonly #contexts: number;
   readonly #pool = new ThreadPool(workerEntry(import.meta.url, 'content-hash.worker'));
   readonly #locks = new KeyedMutex<string>();
-  /** Journals of trees between beginChanges and commitChanges. */
-  readonly #changing = new Map<string, FileHandle>();
+  /** Trees between beginChanges and commitChanges, with their journals once there are changes. */
+  readonly #changing = new Map<string, FileHandle | undefined>();
 
   constructor(options: TreeHasherOptions) {
     this.#options = options;
@@ -115,21 +115,18 @@ export class FileTreeHasher implements TreeHasher {
     }
   }
 
-  async beginChanges(id: string): Promise<void> {
-    await this.#locks.run(id, async () => {
+  beginChanges(id: string): Promise<string> {
+    return this.#locks.run(id, async () => {
       const { tree, journal } = this.#files(id);
+      await this.#endChanges(id);
       // One that is there already was left by changes that never ended.
-      let file = await createFile(journal);
-      if (file === undefined) {
-        await this.#endChanges(id);
+      if (existsSync(journal)) {
         await rm(tree, { force: true });
         await sync(this.#options.directory);
         await rm(journal, { force: true });
-        file = await open(journal, 'wx', 0o600);
       }
-      this.#changing.set(id, file);
-      await file.sync();
-      await sync(this.#options.directory);
+      this.#changing.set(id, undefined);
+      return journal;
     });
   }
 
@@ -137,17 +134,19 @@ export class FileTreeHasher implements TreeHasher {
     if (changes.length === 0) return;
     const lines = changes.map((change) => `${JSON.stringify(noteChange(change))}\n`).join('');
     await this.#locks.run(id, async () => {
-      const file = this.#changing.get(id);
-      if (file === undefined) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
+      this.#mustBeChanging(id);
+      let file = this.#changing.get(id);
+      if (file === undefined) this.#changing.set(id, (file = await open(this.#files(id).journal, 'a', 0o600)));
       await file.appendFile(lines);
     });
   }
 
   async commitChanges(id: string): Promise<void> {
     await this.#locks.run(id, async () => {
-      if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
-      const job: CommitJob = { files: this.#files(id), contexts: this.#contexts };
-      await this.#pool.call<void>('commit', job);
+      this.#mustBeChanging(id);
+      const files = this.#files(id);
+      const job: CommitJob = { files, contexts: this.#contexts };
+      if (existsSync(files.journal)) await this.#pool.call<void>('commit', job);
       await this.#endChanges(id);
     });
   }
@@ -160,6 +159,10 @@ export class FileTreeHasher implements TreeHasher {
       await rm(journal, { force: true });
       await this.#endChanges(id);
     });
+  }
+
+  #mustBeChanging(id: string): void {
+    if (!this.#changing.has(id)) throw new BuildError(Code.FailedPrecondition, `${id} is not being changed`);
   }
 
   async #endChanges(id: string): Promise<void> {
@@ -179,16 +182,6 @@ export class FileTreeHasher implements TreeHasher {
       tree: join(this.#options.directory, `${name}.tree`),
       journal: join(this.#options.directory, `${name}.changes`),
     };
-  }
-}
-
-/** undefined when it is there already. */
-async function createFile(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'wx', 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
-    throw error;
   }
 }
 

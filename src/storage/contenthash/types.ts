@@ -17,11 +17,14 @@ export interface TreeHasherOptions {
  * commitChanges: whatever ends in between (a crash included) makes the next checksum scan the tree anew.
  */
 export interface TreeHasher extends ContentHasher {
-  /** Durably marks the tree as being changed. Before the first write. */
-  beginChanges(id: string): Promise<void>;
+  /**
+   * From now on the tree may be changed. Gives the file that whoever changes it makes durably before the first change: where it
+   * is not there in the end, nothing was changed and all that is known holds.
+   */
+  beginChanges(id: string): Promise<string>;
   /** Follows a transfer; the digests of folders on the way up become unknown, nothing else. */
   applyChanges(id: string, changes: readonly TreeChange[]): Promise<void>;
-  /** Saves the tree, then takes the mark away. */
+  /** Saves the tree, when there were changes, then takes the mark away. */
   commitChanges(id: string): Promise<void>;
   /** Forgets a tree: its record is gone, or a transfer into it failed. */
   drop(id: string): Promise<void>;
