@@ -128,6 +128,9 @@ void test('a solve lends what it was given: stores, targets, logins; its status 
     const store = new SessionContent(caller, 'oci:base');
     const reader = await store.reader({ digest, size: 4 });
     assert.equal(Buffer.from(await reader.read(1, 3)).toString(), 'lob');
+    assert.equal(Buffer.from(await reader.read(2, 0)).toString(), '');
+    assert.equal(Buffer.from(await store.small(digest, 4)).toString(), 'blob');
+    await assert.rejects(store.small(digest, 3), { message: `rejecting 4 byte manifest ${digest}` });
     await assert.rejects(store.info(digest.replace(/.$/, digest.endsWith('0') ? '1' : '0') as Digest), /not found/);
     await assert.rejects(store.info('../../etc/passwd' as Digest), /invalid checksum digest/);
     await assert.rejects(new SessionContent(caller, 'oci:other').info(digest), /unknown store/);

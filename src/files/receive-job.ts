@@ -224,18 +224,14 @@ class Receiver {
   }
 }
 
-/** The file and its name are on the disk when this returns. */
+/** An empty file whose name is on the disk when this returns. */
 function placeMarker(path: string): void {
-  for (const [name, flags] of [
-    [path, 'a'],
-    [dirname(path), 'r'],
-  ] as const) {
-    const fd = openSync(name, flags, 0o600);
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+  closeSync(openSync(path, 'a', 0o600));
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
 }
 

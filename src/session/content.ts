@@ -9,6 +9,8 @@ import type { SessionCaller } from './types.ts';
 const MAX_PIECE = 1 << 20;
 const { methods } = ContentDefinition;
 
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
 /** A store in the client: `oci:<id>`, `local:<dir>` or `export`. */
 export class SessionContent implements ContentProvider {
   readonly #caller: SessionCaller;
@@ -27,9 +29,25 @@ export class SessionContent implements ContentProvider {
     return { size: Number(info.size), labels: info.labels };
   }
 
+  /** A whole blob of at most `limit` bytes, in one call. Throws NotFound, and ResourceExhausted for a larger one. */
+  async small(digest: Digest, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const part of this.#read(digest, 0, 0, signal)) {
+      size += part.length;
+      if (size > limit) {
+        const whole = (await this.info(digest, signal)).size;
+        throw new BuildError(Code.ResourceExhausted, `rejecting ${whole} byte manifest ${digest}`);
+      }
+      parts.push(part);
+    }
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+  }
+
   async reader(descriptor: { digest: Digest; size: number }, signal?: AbortSignal): Promise<BlobReader> {
     const { size } = await this.info(descriptor.digest, signal);
-    const read = (offset: number, length: number) => this.#read(descriptor.digest, offset, length, signal);
+    const read = (offset: number, length: number) =>
+      length <= 0 ? nothing() : this.#read(descriptor.digest, offset, length, signal);
     return {
       size,
       read: async (offset, length) => {
@@ -42,8 +60,8 @@ export class SessionContent implements ContentProvider {
     };
   }
 
+  /** A length of 0 is all that there is (containerd: ReadContentRequest.size). */
   async *#read(digest: Digest, offset: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    if (length <= 0) return;
     const call = this.#caller.channel.stream(ContentDefinition, methods.read, { metadata: this.#metadata, signal });
     try {
       // What fails here, the status explains.

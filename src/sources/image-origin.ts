@@ -122,12 +122,9 @@ export async function describeLayoutRoot(
   asker: Asker,
   limit: number,
 ): Promise<Descriptor> {
-  const bytes = await onLayout(deps, store, asker.sessions, asker.signal, async (content) => {
-    const { size } = await content.info(digest, asker.signal);
-    if (size > limit) throw new BuildError(Code.ResourceExhausted, `rejecting ${size} byte manifest ${digest}`);
-    const reader = await content.reader({ digest, size }, asker.signal);
-    return reader.read(0, size);
-  });
+  const bytes = await onLayout(deps, store, asker.sessions, asker.signal, (content) =>
+    content.small(digest, limit, asker.signal),
+  );
   if (digestOf(bytes) !== digest)
     throw new BuildError(Code.FailedPrecondition, `unexpected digest ${digestOf(bytes)}, expected ${digest}`);
   return { mediaType: detectManifestType(bytes), digest, size: bytes.length };

@@ -1,14 +1,15 @@
 /** What a source is, without making a snapshot of it: digests and configs of images for frontends. */
 import { invalidArgument, notFound, wrapError } from '../base/index.ts';
-import { defaultPlatform, MAX_MANIFEST_BYTES, normalizeReference } from '../oci/index.ts';
+import { defaultPlatform, normalizeReference } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
 import type { JobContext } from '../solver/types.ts';
 import { resolveAttestationChain } from './attestation-chain.ts';
 import { askerOf, resolveOnce } from './image.ts';
 import { parseLayoutRequest } from './image-attrs.ts';
 import type { ResolveMode } from './image-attrs.ts';
-import { describeLayoutRoot, layoutOrigin, referrersOf, registryOrigin } from './image-origin.ts';
+import { layoutOrigin, referrersOf, registryOrigin } from './image-origin.ts';
 import type { ImageDeps } from './image-origin.ts';
+import { layoutRoot } from './oci-layout.ts';
 import { pullManifests } from './pull-manifests.ts';
 import type { AttestationChain, SourceMeta } from '../llb/index.ts';
 import type { DescribeOptions, Source } from './types.ts';
@@ -75,7 +76,7 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
     const given = parseLayoutRequest({ ref, attrs });
     const store = { sessionId: options.sessionId ?? given.sessionId, storeId: options.storeId ?? given.storeId };
     const asker = askerOf(context);
-    const root = await describeLayoutRoot(deps, store, given.digest, asker, MAX_MANIFEST_BYTES);
+    const root = await layoutRoot(deps, store, given.digest, context);
     if (options.noConfig) return { ref, digest: root.digest, config: new Uint8Array(0) };
     const origin = layoutOrigin(deps, store, asker);
     const { configBytes } = await pullManifests(

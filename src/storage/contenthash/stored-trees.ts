@@ -65,7 +65,7 @@ export class StoredTrees {
     for (const line of readFileSync(files.journal, 'utf8').split('\n'))
       if (line !== '') follower.apply(JSON.parse(line) as NotedChange);
     this.save(files, root, { durable: true, keep });
+    // Should that not reach the disk, the tree is hashed again.
     unlinkSync(files.journal);
-    syncFolder(dirname(files.journal));
   }
 }
