@@ -26,6 +26,7 @@ import type { BuildEnvironment } from './environment.ts';
 import { metaOptionsFromWire, platformToWire, sourceMetaToWire } from './gateway-wire.ts';
 import { guardExecutor } from './guarded-executor.ts';
 import { LazyRef } from './lazy-ref.ts';
+import { refuseForeignSteps } from './foreign-steps.ts';
 import { loadDefinition } from './load.ts';
 import { SourcePolicy } from './policy/index.ts';
 import type { Verdicts } from './policy/index.ts';
@@ -118,6 +119,8 @@ export class Bridge {
     if (depth > MAX_FRONTEND_DEPTH) throw new BuildError(Code.ResourceExhausted, 'frontends are nested too deeply');
     let result: BuildResult<LazyRef | undefined>;
     if (hasDefinition) {
+      // A cache of elsewhere may have what could not be made here.
+      if ((request.cacheImports ?? []).length === 0) refuseForeignSteps(definition, this.env.worker.platforms());
       const ref = new LazyRef(definition, async (d, signal, onCapture) => {
         const built = await this.build(d, signal, request);
         onCapture(captureEdge(this.job, built.edge));

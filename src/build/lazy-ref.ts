@@ -79,7 +79,7 @@ export class LazyRef {
 }
 
 /** Adds errdefs.Source for each location that the definition knows of the failed vertex (upstream: solver/errdefs/source.go). */
-function withSources(error: BuildError, definition: Definition): BuildError {
+export function withSources(error: BuildError, definition: Definition): BuildError {
   const vertex = error.findDetail('errdefs.Vertex') as { digest?: string } | undefined;
   const source = definition.Source;
   if (vertex?.digest === undefined || source === undefined) return error;

@@ -35,9 +35,8 @@ function parseRequested(texts: readonly string[]): { platforms: Platform[]; warn
 const list = (platforms: readonly Platform[]): string => platforms.map(formatPlatform).toSorted().join(',');
 
 /** A request that names no version of the system is content with any. */
-function fits(asked: Platform, found: Platform): boolean {
-  const comparable = asked.osVersion === undefined ? { ...found, osVersion: undefined } : found;
-  return [found, comparable].some((p) => formatPlatform(p) === formatPlatform(asked));
+function comparable(asked: Platform, found: Platform): Platform {
+  return asked.osVersion === undefined ? { ...found, osVersion: undefined } : found;
 }
 
 /** Warnings in upstream's words (exporter/verifier). `requested` is the option `platform`. Throws for several refs without a map of platforms. */
@@ -57,8 +56,9 @@ export function checkPlatforms(
   const { platforms: asked, warnings } = parseRequested(texts);
   if (warnings.length > 0) return warnings;
   if (asked.length === 1 && found.length === 1) {
-    if (fits(asked[0], found[0])) return [];
-    const names = `${JSON.stringify(texts[0])} does not match result platform ${JSON.stringify(formatPlatform(found[0]))}`;
+    const result = formatPlatform(comparable(asked[0], found[0]));
+    if (result === formatPlatform(asked[0])) return [];
+    const names = `${JSON.stringify(texts[0])} does not match result platform ${JSON.stringify(result)}`;
     return [`Requested platform ${names}`];
   }
   if (!isMap && asked.length > 1) return ['Multiple platforms requested but result is not multi-platform'];

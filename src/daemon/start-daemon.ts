@@ -184,6 +184,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       sessions,
       sources,
       workerId: worker.id,
+      platforms: () => worker.platforms(),
       maxParallelism: config.oci.maxParallelism,
       nestedBuild: (definition, context) => {
         const [bridge, ...others] = context.values(BRIDGE_VALUE) as Bridge[];

@@ -1,6 +1,7 @@
 import { invalidArgument } from '../base/index.ts';
 import { MountContentCache, MountType, NetMode, SecurityMode, CacheSharingOpt } from '../proto/ops.pb.ts';
 import type { ExecOp, Input, Meta, Mount } from '../proto/ops.pb.ts';
+import { systemOf } from '../systems/index.ts';
 import { startOp } from './constraints.ts';
 import type { ConstraintOptions } from './constraints.ts';
 import type { StateValues } from './state-values.ts';
@@ -62,7 +63,6 @@ interface ExecMount extends MountOptions {
   output: Output | undefined;
 }
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const NETWORKS = { sandbox: NetMode.UNSET, host: NetMode.HOST, none: NetMode.NONE } as const;
 const SHARING = {
   shared: CacheSharingOpt.SHARED,
@@ -160,8 +160,9 @@ export class ExecVertex implements VertexNode {
       env = withEnv(env, 'SSH_AUTH_SOCK', this.#sshTarget(0));
     const daemon = context.constraints.options.caps;
     if (daemon?.has('exec.meta.setsdefaultpath')) caps.add('exec.meta.setsdefaultpath');
-    else if (daemon !== undefined && context.constraints.platform.os !== 'windows' && !env.has('PATH')) {
-      env = withEnv(env, 'PATH', DEFAULT_PATH);
+    else if (daemon !== undefined && !env.has('PATH')) {
+      const { needsSearchPath, searchPath } = systemOf(context.constraints.platform.os).environment;
+      if (needsSearchPath) env = withEnv(env, 'PATH', searchPath);
     }
     return env;
   }

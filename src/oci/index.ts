@@ -8,6 +8,7 @@ export { goJson, goJsonBytes } from './go-json.ts';
 export type { GoJsonValue } from './go-json.ts';
 export { compactJson, indentJson } from './json-text.ts';
 export {
+  checkOsVersion,
   defaultPlatform,
   formatPlatform,
   formatPlatformShort,

@@ -1,6 +1,7 @@
 /** Which of an index' platforms serves a wanted one, best first (containerd platforms.Only). */
 import { normalizePlatform } from './platform.ts';
 import type { Platform } from './types.ts';
+import { runsWindowsVersion, windowsVersionDistance } from './windows-version.ts';
 
 export interface PlatformMatcher {
   match(platform: Platform): boolean;
@@ -57,18 +58,30 @@ export function compatiblePlatforms(platform: Platform): readonly Platform[] {
   }
 }
 
-/** Windows images run where build numbers agree: `10.0.<build>`. */
-function sameWindowsBuild(wanted: string | undefined, given: string | undefined): boolean {
-  if (wanted === undefined || wanted === '' || given === undefined || given === '') return true;
-  const build = (v: string): string => v.split('.').slice(0, 3).join('.');
-  return build(wanted) === build(given);
-}
+/** Every Windows has it but Nano Server, and images that list it ran where nobody asked for it. */
+const ANYWHERE = 'win32k';
 
 function matches(wanted: Platform, given: Platform): boolean {
   if (wanted.os !== given.os || wanted.architecture !== given.architecture) return false;
   if ((wanted.variant ?? '') !== (given.variant ?? '')) return false;
-  if (wanted.os === 'windows') return sameWindowsBuild(wanted.osVersion, given.osVersion);
-  return (given.osFeatures ?? []).every((f) => wanted.osFeatures?.includes(f) ?? false);
+  const isWindows = wanted.os === 'windows';
+  if (isWindows && !runsWindowsVersion(wanted.osVersion, given.osVersion)) return false;
+  return (given.osFeatures ?? []).every(
+    (f) => (isWindows && f === ANYWHERE) || (wanted.osFeatures?.includes(f) ?? false),
+  );
+}
+
+/** Less than any two versions of Windows differ. */
+const FEATURE = 1 / 0x2_0000;
+
+/**
+ * Among those that run, lower is better; below 1. The more features an image asks for, the better it fits; the first of an
+ * index wins, as upstream, but not over a Windows that is nearer to the wanted one.
+ */
+function distance(wanted: Platform, given: Platform): number {
+  const versions = wanted.os === 'windows' ? windowsVersionDistance(wanted.osVersion, given.osVersion) : 0;
+  const features = given.osFeatures?.length ?? 0;
+  return versions - FEATURE * (features / (1 + features));
 }
 
 /** `exact`: nothing but the platform itself (platforms.OnlyStrict). */
@@ -77,7 +90,7 @@ export function platformMatcher(platform: Platform, options: { exact?: boolean }
   const rank = (given: Platform): number | undefined => {
     const normalized = normalizePlatform(given);
     const at = wanted.findIndex((w) => matches(w, normalized));
-    return at < 0 ? undefined : at;
+    return at < 0 ? undefined : at + distance(wanted[at], normalized);
   };
   return { rank, match: (given) => rank(given) !== undefined };
 }

@@ -1,5 +1,6 @@
 import { invalidArgument } from '../base/index.ts';
 import type { Platform } from './types.ts';
+import { isWindowsVersion } from './windows-version.ts';
 
 const PART = /^[A-Za-z0-9_.-]+$/;
 const OS_PART = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$/;
@@ -131,6 +132,15 @@ export function parsePlatform(specifier: string): Platform {
     return make(os, arch, arch === 'arm64' && variant === '' ? 'v8' : variant, osVersion, osFeatures);
   }
   throw invalidArgument(`"${specifier}": cannot parse platform specifier: invalid argument`);
+}
+
+/** Throws InvalidArgument where a version is none: nothing would be compared with it. */
+export function checkOsVersion(platform: Platform): void {
+  const { os, osVersion = '' } = platform;
+  if (os !== 'windows' || osVersion === '' || isWindowsVersion(osVersion)) return;
+  throw invalidArgument(
+    `${JSON.stringify(osVersion)} is no version of windows: it must be major.minor.build[.revision]`,
+  );
 }
 
 /** Parses all; throws `invalid platform X: …` for the first that is not one. */

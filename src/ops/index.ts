@@ -16,7 +16,14 @@ import { createDiffOp, createMergeOp, createPassthroughOp } from './merge-diff.t
 import { createSourceOp } from './source.ts';
 import type { SourceSet } from './source.ts';
 
-export { defaultPath, dropCacheMounts, processMeta, secretEnvironment, StepMounts } from './exec/index.ts';
+export {
+  checkRunnable,
+  defaultPath,
+  dropCacheMounts,
+  processMeta,
+  secretEnvironment,
+  StepMounts,
+} from './exec/index.ts';
 export type { StepContext } from './exec/index.ts';
 export { RefResult, refOf } from './ref-result.ts';
 export { SourceSet } from './source.ts';

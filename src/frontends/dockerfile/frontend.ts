@@ -215,7 +215,7 @@ function questionRequest(
   source: DockerfileSource,
 ): ConvertRequest {
   const named = new NamedContexts(client, options);
-  return { client, options, context, named, sourceMap: source.map, platform: undefined };
+  return { client, options, context, named, sourceMap: source.map, platform: undefined, question: true };
 }
 
 /** Without a target all stages are looked at; what would fail the build is part of the answer. */

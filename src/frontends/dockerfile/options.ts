@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { parseAttestationRequests, parseSbomOptions } from '../../attest/index.ts';
 import type { SbomOptions } from '../../attest/index.ts';
 import {
+  checkOsVersion,
   formatReference,
   defaultPlatform,
   normalizePlatform,
@@ -67,10 +68,15 @@ function wrapped<T>(what: string, work: () => T): T {
   }
 }
 
+/** Throws for what is no platform that could be built for. */
+function targetPlatform(text: string): Platform {
+  const platform = parsePlatform(text);
+  checkOsVersion(platform);
+  return normalizePlatform(platform);
+}
+
 function platforms(text: string): Platform[] {
-  return text
-    .split(',')
-    .map((p) => normalizePlatform(wrapped(`failed to parse target platform ${p}`, () => parsePlatform(p))));
+  return text.split(',').map((p) => wrapped(`failed to parse target platform ${p}`, () => targetPlatform(p)));
 }
 
 function resolveMode(text: string): ResolveMode {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BuildError, Code, jsonDetail, notFound } from '../../base/index.ts';
 import type { Executor, ExecMount, ProcessMeta } from '../../executor/types.ts';
-import type { Digest } from '../../oci/types.ts';
+import type { Digest, Platform } from '../../oci/types.ts';
 import { ExecOp } from '../../proto/ops.pb.ts';
 import type { DeepPartial } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
@@ -98,6 +98,7 @@ interface Setup {
   readonly run?: (io: { stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream }) => Promise<void>;
   readonly secrets?: Record<string, string>;
   readonly resources?: unknown;
+  readonly platform?: Platform;
 }
 
 function setUp(op: DeepPartial<ExecOp>, setup: Setup = {}) {
@@ -128,8 +129,8 @@ function setUp(op: DeepPartial<ExecOp>, setup: Setup = {}) {
   const message = ExecOp.decode(ExecOp.encode(ExecOp.fromPartial(op)).finish());
   const options = setup.resources === undefined ? {} : { metadata: { value: setup.resources } };
   const vertex = { name: 'v', inputs: inputs.map(() => ({})), options } as unknown as Vertex;
-  const deps = { accessor: store.accessor, executor, hasher, sessions, workerId: 'w' };
-  const made = createExecOp(deps, vertex, message, platform, async () => () => {});
+  const deps = { accessor: store.accessor, executor, hasher, sessions, workerId: 'w', platforms: () => [platform] };
+  const made = createExecOp(deps, vertex, message, setup.platform ?? platform, async () => () => {});
   const releaseInputs = async (): Promise<void> => {
     for (const input of inputs) await input.release();
   };
@@ -466,4 +467,15 @@ void test('one key twice in a step is one directory, kept for the next', async (
     );
   }
   assert.equal(store.descriptions[1], 'cached mount /a from exec a with id "c"');
+});
+
+void test('a step of Windows says what could run it, before its mounts are made', async () => {
+  const store = new FakeStore();
+  const windows = { os: 'windows', architecture: 'amd64', osVersion: '10.0.20348' };
+  const op = { meta: { args: ['cmd', '/S', '/C', 'dir "C:\\"'] }, mounts: [{ input: 0n, dest: '/', output: 0n }] };
+  await assert.rejects(run(op, { store, platform: windows }), {
+    message:
+      'process "cmd /S /C dir \\"C:\\\\\\"" is for windows(10.0.20348)/amd64: only a Windows worker, a buildkitd on Windows, could run it, ' +
+      'and this worker runs processes of linux',
+  });
 });

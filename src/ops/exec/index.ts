@@ -16,12 +16,14 @@ import { execCacheMap } from './cache-map.ts';
 import { execFacts } from './facts.ts';
 import { StepMounts } from './mounts.ts';
 import { linuxResources, processMeta } from './process-meta.ts';
+import { checkRunnable } from './runnable.ts';
 import { commitOutputs, runProcess } from './run.ts';
 import { secretEnvironment } from './secrets.ts';
 
 export { dropCacheMounts } from './cache-mounts.ts';
 export { StepMounts } from './mounts.ts';
 export { defaultPath, processMeta } from './process-meta.ts';
+export { checkRunnable } from './runnable.ts';
 export { secretEnvironment } from './secrets.ts';
 export type { StepContext } from './secrets.ts';
 
@@ -31,6 +33,8 @@ export interface ExecOpDeps {
   readonly executor: Executor;
   readonly sessions: SessionManager;
   readonly workerId: string;
+  /** What processes can be run for. */
+  readonly platforms: () => readonly Platform[];
 }
 
 /** For each mount what it was given, and what it held when the step failed. */
@@ -64,6 +68,7 @@ export function createExecOp(
       return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length, vertex.name), done: true };
     },
     async exec(context: JobContext, results: readonly Result[]) {
+      checkRunnable(op.meta?.args ?? [], platform, deps.platforms());
       const inputs = results.map(refOf);
       for (const input of inputs) await input?.unlazy(context);
       const name = `exec ${op.meta?.args.join(' ') ?? ''}`;

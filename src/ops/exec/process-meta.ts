@@ -3,12 +3,12 @@ import { invalidArgument } from '../../base/index.ts';
 import type { LinuxResources, ProcessMeta } from '../../executor/types.ts';
 import type { Platform } from '../../oci/types.ts';
 import { NetMode, SecurityMode } from '../../proto/ops.pb.ts';
+import { systemOf } from '../../systems/index.ts';
 import type { ExecOp, HostIP, LinuxResources as LinuxResourcesMessage, ProxyEnv } from '../../proto/ops.pb.ts';
 
 /** Where a process finds programs when nothing else is said (upstream: util/system/path.go). */
 export function defaultPath(os: string): string {
-  if (os === 'windows') return 'c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0';
-  return '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return systemOf(os).environment.searchPath;
 }
 
 /** Programs differ in which case they look for. */
@@ -62,8 +62,9 @@ export function processMeta(
   const { meta } = op;
   if (meta === undefined) throw invalidArgument('invalid exec op with no meta');
   const env = [...meta.env, ...(meta.proxyEnv === undefined ? [] : proxyEnvironment(meta.proxyEnv))];
-  if (options.platform.os !== 'windows' && !env.some((e) => e.startsWith('PATH=')))
-    env.push(`PATH=${defaultPath(options.platform.os)}`);
+  const { environment } = systemOf(options.platform.os);
+  if (environment.needsSearchPath && !env.some((e) => e.startsWith('PATH=')))
+    env.push(`PATH=${environment.searchPath}`);
   const network = NETWORKS[op.network];
   if (network === undefined) throw invalidArgument(`invalid network mode ${op.network}`);
   const security = SECURITY[op.security];

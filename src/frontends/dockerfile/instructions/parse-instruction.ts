@@ -77,11 +77,19 @@ function onbuildExpression(node: Node): string {
   return node.original.replace(/^\s*ONBUILD\s*/i, '') + bodies.join('');
 }
 
+/** Of a path of Windows in quotes, whose backslashes make it no JSON; empty where there is none. */
+function unescapedHint(instruction: string, node: Node): string {
+  const text = node.original.toLowerCase().replaceAll(`${instruction} `, '').replaceAll('/', '\\');
+  if (!/"[a-z]:\\/.test(text) || text.includes('\\\\') || !text.includes('[') || !text.includes(']')) return '';
+  const example = '["c:\\\\path\\\\to\\\\file.exe", "/parameter"]';
+  return `. It looks like '${text}' includes a file path without an escaped back-slash. JSON requires back-slashes to be escaped such as ${example}`;
+}
+
 function parseShell(node: Node): readonly string[] {
   new Flags(node.flags);
   const shell = commandArgs(node);
   if (shell.length === 0) throw textError('SHELL requires at least one argument');
-  if (!node.json) throw textError(`SHELL requires the arguments to be in JSON form`);
+  if (!node.json) throw textError(`SHELL requires the arguments to be in JSON form${unescapedHint('shell', node)}`);
   return shell;
 }
 

@@ -1,5 +1,6 @@
 /** Rules that look at the text of a file, before anything is built. */
 import { parseReference } from '../../../oci/index.ts';
+import type { EnvironmentRules } from '../../../systems/index.ts';
 import type { Command, Stage } from '../instructions/index.ts';
 import type { LineRange } from '../located-error.ts';
 import { expandWord } from '../parse/index.ts';
@@ -107,13 +108,13 @@ export function checkSecretKey(
 /** Variables of a step that nobody set. `declared` are the names that ARG made known without a value. */
 export function reportUndefined(
   unmatched: Iterable<string>,
-  declared: ReadonlySet<string>,
-  env: Env,
+  known: { readonly declared: ReadonlySet<string>; readonly env: Env; readonly rules: EnvironmentRules },
   location: readonly LineRange[],
   linter: Linter,
 ): void {
   for (const name of unmatched) {
-    if (declared.has(name)) continue;
-    linter.run(RULES.undefinedVar, location, name, suggest(name, env.keys(), true) ?? '');
+    if (known.declared.has(name)) continue;
+    const hint = suggest(name, known.env.keys(), known.rules.caseSensitive) ?? '';
+    linter.run(RULES.undefinedVar, location, name, hint);
   }
 }

@@ -13,7 +13,7 @@ import type { Platform, Reference } from '../../../oci/index.ts';
 import type { GatewayClient } from '../../types.ts';
 import { quote } from '../go-text.ts';
 import { RULES } from '../lint/index.ts';
-import { prefixError, withLocation } from '../located-error.ts';
+import { prefixError, textError, withLocation } from '../located-error.ts';
 import type { NamedContexts } from '../named-context.ts';
 import { EMPTY_ENV } from '../parse/index.ts';
 import { withSuggestion } from '../suggest.ts';
@@ -28,6 +28,7 @@ import { stepName } from './step-name.ts';
 export interface BaseImages {
   readonly client: GatewayClient;
   readonly named: NamedContexts;
+  readonly question?: boolean;
 }
 
 const COMMON = ['alpine', 'busybox', 'centos', 'debian', 'golang', 'ubuntu', 'fedora'].flatMap((name) => [
@@ -142,7 +143,15 @@ async function pull(
     const actual = formatPlatform(normalizePlatform(configPlatform(config)));
     const expected = formatPlatform(normalizePlatform(platform));
     lowering.linter.run(RULES.invalidBaseImagePlatform, stage.stage.location, written, expected, actual);
+    if (images.question !== true) checkLayers(config, platform, `base image ${written} is for ${actual}`, expected);
   }
+}
+
+/** Layers of Windows have a form of their own: no step could work on those of the other kind. */
+function checkLayers(config: Image, platform: Platform, what: string, expected: string): void {
+  const { os = '' } = config;
+  if (os === '' || (os === 'windows') === (platform.os === 'windows')) return;
+  throw textError(`${what}, the build for ${expected}: layers of windows and of other systems do not go together`);
 }
 
 function ofImage(config: Image, wanted: Platform, build: Platform): Platform {

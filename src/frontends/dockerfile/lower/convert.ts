@@ -29,7 +29,6 @@ import { contextPaths } from './context-paths.ts';
 import { Dispatcher, setUser, setWorkdir } from './dispatch.ts';
 import { EPOCH_ARG, resolveEpoch } from './epoch.ts';
 import type { EpochRequest } from './epoch.ts';
-import { defaultPath } from './image.ts';
 import type { Image } from './image.ts';
 import type { Lowering, Platforms } from './lowering.ts';
 import { outlineOf } from './outline.ts';
@@ -40,8 +39,7 @@ import { scanTargets } from './scan-targets.ts';
 import type { ScanTargets } from './scan-targets.ts';
 import { reachableStages, StageList } from './stage-state.ts';
 import type { StageState } from './stage-state.ts';
-import { globalArgs, platformArgs } from './variables.ts';
-import type { Variables } from './variables.ts';
+import { globalArgs, platformArgs, Variables } from './variables.ts';
 
 export interface ConvertRequest {
   readonly client: GatewayClient;
@@ -52,6 +50,8 @@ export interface ConvertRequest {
   /** Undefined: none was asked for. */
   readonly platform: Platform | undefined;
   readonly warn?: Warn;
+  /** Nothing is built: what only building could not do is no error. */
+  readonly question?: boolean;
   /** Lowers stages that the target does not need, too. */
   readonly allStages?: boolean;
 }
@@ -233,8 +233,10 @@ function startStage(stage: StageState, lowering: Lowering): void {
   stage.platform ??= platforms.target;
   const { config } = stage.image;
   const env = (config.Env ??= []);
+  const { environment } = stage.system;
   const hasPath = env.some((e) => e === 'PATH' || e.startsWith('PATH='));
-  if (!hasPath && stage.platform.os !== 'windows') env.push(`PATH=${defaultPath(stage.platform.os)}`);
+  if (!hasPath && environment.needsSearchPath) env.push(`PATH=${environment.searchPath}`);
+  if (stage.base === undefined) stage.env = new Variables([], environment);
   for (const pair of env) {
     const at = pair.indexOf('=');
     stage.setEnv(at < 0 ? pair : pair.slice(0, at), at < 0 ? '' : pair.slice(at + 1));

@@ -4,16 +4,17 @@ import { FileAction, copy, git, http, merge, mkfile, owner, scratch } from '../.
 import type { ConstraintOptions, CopyOptions, State } from '../../../llb/index.ts';
 import { parseModeChange } from '../../../files/index.ts';
 import { parseChecksum } from '../../../oci/index.ts';
+import { isAbsolutePath, resolvePath } from '../../../systems/index.ts';
+import type { PathRules } from '../../../systems/index.ts';
 import { parseGitRef } from '../git-ref.ts';
 import type { GitRef } from '../git-ref.ts';
 import { cleanPath, cut, joinPath } from '../go-text.ts';
 import type { CommandOf } from '../instructions/index.ts';
 import { RULES } from '../lint/index.ts';
-import { textError } from '../located-error.ts';
+import { prefixError, textError } from '../located-error.ts';
 import { addHistory } from './image.ts';
 import { epochText, locations } from './lowering.ts';
 import type { Lowering } from './lowering.ts';
-import { isAbsolute, resolvePath, toSlash, withoutDrive } from './paths.ts';
 import type { StageState } from './stage-state.ts';
 import { expandForName, stepName, upperCommand } from './step-name.ts';
 import { urlFileName } from './url-file-name.ts';
@@ -57,11 +58,24 @@ function hasWildcards(path: string): boolean {
   return /(?:^|[^\\])(?:\\\\)*[*?[]/.test(path);
 }
 
+const ON_DRIVE = 'removing drive letter';
+
+function withPrefix<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw prefixError(error, ON_DRIVE);
+  }
+}
+
 function destination(stage: StageState, written: string): string {
-  const os = stage.platform?.os ?? 'linux';
-  const path = withoutDrive(written, os, true);
-  if (isAbsolute(path, os)) return resolvePath('/', path, os, true);
-  return resolvePath(stage.state.getDir(), path === '.' || path === '' ? './' : path, os, true);
+  const { paths } = stage.system;
+  const path = withPrefix(() => paths.withoutDrive(written, true));
+  const isWhole = isAbsolutePath(paths, path);
+  const parent = isWhole ? '/' : stage.state.getDir();
+  const target = resolvePath(paths, parent, !isWhole && (path === '.' || path === '') ? './' : path, true);
+  paths.checkNames(target);
+  return target;
 }
 
 class CopyLowering {
@@ -70,7 +84,7 @@ class CopyLowering {
   readonly #lowering: Lowering;
   readonly #from: CopyFrom;
   readonly #dest: string;
-  readonly #os: string;
+  readonly #paths: PathRules;
   readonly #common: CopyOptions;
   readonly #checksum: string;
   #action: FileAction | undefined;
@@ -80,7 +94,7 @@ class CopyLowering {
     this.#command = command;
     this.#lowering = lowering;
     this.#from = from;
-    this.#os = stage.platform?.os ?? 'linux';
+    this.#paths = stage.system.paths;
     this.#dest = destination(stage, command.dest);
     this.#common = {
       mode: checkMode(command.chmod),
@@ -115,12 +129,13 @@ class CopyLowering {
       } else this.#path(source);
     }
     for (const content of this.#command.contents) {
-      const file = withoutDrive(content.path, this.#os, false);
+      const file = withPrefix(() => this.#paths.withoutDrive(content.path, false));
+      this.#paths.checkNames(file);
       const source = scratch().file(mkfile(file, 0o644, content.data), {
         customName: '[internal] preparing inline document',
         platform: this.#stage.platform,
       });
-      this.#add(source, toSlash(file, this.#os));
+      this.#add(source, file);
     }
     if (this.#action === undefined) throw textError(`${kind.toUpperCase()} requires at least one source`);
     this.#finish(this.#action, text, name);
@@ -164,7 +179,13 @@ class CopyLowering {
     this.#add(source, filename, { attemptUnpack: command.unpack ?? false });
   }
 
-  #path(written: string): void {
+  /** Absolute, with slashes. */
+  #source(path: string): string {
+    return withPrefix(() => resolvePath(this.#paths, '/', path, false));
+  }
+
+  #path(given: string): void {
+    const written = this.#paths.toSlash(given);
     this.#warnIgnored(written);
     let source = written;
     let includePatterns: string[] | undefined;
@@ -172,15 +193,15 @@ class CopyLowering {
     if (this.#command.kind === 'copy' && this.#command.parents) {
       // What stands before `/./` is not kept.
       const [parent, rest, pivot] = cut(source, '/./');
-      const pattern = resolvePath('/', pivot ? rest : source, this.#os, false);
+      const pattern = this.#source(pivot ? rest : source);
       source = pivot ? parent : '/';
       includePatterns = [pattern.replace(/^\//, '')];
       if (!hasWildcards(source) && !hasWildcards(pattern)) {
-        requiredPaths = [resolvePath('/', joinPath(source, pattern), this.#os, false)];
+        requiredPaths = [this.#source(joinPath(source, pattern))];
       }
     }
     const { kind } = this.#command;
-    this.#add(this.#from.source, resolvePath('/', source, this.#os, false), {
+    this.#add(this.#from.source, this.#source(source), {
       followSymlinks: true,
       copyDirContentsOnly: true,
       includePatterns,

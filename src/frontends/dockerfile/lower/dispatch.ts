@@ -1,6 +1,8 @@
 /** Each instruction's effect on its stage: the state, the image's configuration, its history. */
 import { formatDuration } from '../../../base/index.ts';
 import { mkdir, owner } from '../../../llb/index.ts';
+import { isAbsolutePath, resolvePath } from '../../../systems/index.ts';
+import { parseGitRef } from '../git-ref.ts';
 import { formatList, joinPath, quoteList } from '../go-text.ts';
 import type { Command, CommandLine, CommandOf, Healthcheck, Located } from '../instructions/index.ts';
 import { checkSecretKey, reportUndefined, RULES } from '../lint/index.ts';
@@ -12,7 +14,6 @@ import { exposedPorts } from './expose.ts';
 import { addHistory, setImageEnv } from './image.ts';
 import { epochText, locations } from './lowering.ts';
 import type { Lowering } from './lowering.ts';
-import { isAbsolute, resolvePath, toSlash } from './paths.ts';
 import { sourceNotReady } from './plan.ts';
 import { lowerRun, withShell } from './run.ts';
 import type { PlannedCommand, StageState } from './stage-state.ts';
@@ -22,18 +23,18 @@ import { checkSignal } from './stop-signal.ts';
 /** Arguments that steer the scan for an SBOM and are no variables. */
 const NOT_ENV = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
 
+/** Returns the folder with slashes. */
 export function setWorkdir(stage: StageState, path: string): string {
-  const os = stage.platform?.os ?? 'linux';
+  const { paths } = stage.system;
   let dir: string;
   try {
-    dir = resolvePath(stage.image.config.WorkingDir ?? '', path, os, false);
+    dir = resolvePath(paths, stage.image.config.WorkingDir ?? '', path, false);
   } catch (error) {
     throw prefixError(error, 'normalizing workdir: normalizing working directory');
   }
-  stage.image.config.WorkingDir = os === 'windows' ? dir.replaceAll('/', '\\') : dir;
-  const slashed = toSlash(dir, os);
-  stage.state = stage.state.dir(slashed);
-  return slashed;
+  stage.image.config.WorkingDir = paths.fromSlash(dir);
+  stage.state = stage.state.dir(dir);
+  return dir;
 }
 
 export function setUser(stage: StageState, user: string): void {
@@ -67,7 +68,8 @@ export class Dispatcher {
 
   #report(unmatched: Iterable<string>): void {
     const declared = new Set([...this.#stage.buildArgs.map((a) => a.key), ...NOT_ENV]);
-    reportUndefined(unmatched, declared, this.#stage.env, this.#at.location, this.#linter);
+    const { env, system } = this.#stage;
+    reportUndefined(unmatched, { declared, env, rules: system.environment }, this.#at.location, this.#linter);
   }
 
   #expand = (word: string): string => {
@@ -142,7 +144,7 @@ export class Dispatcher {
       if (legacy) this.#linter.run(RULES.legacyKeyValueFormat, this.#at.location, command.name);
       checkSecretKey('ENV', key, this.#at.location, this.#linter);
       this.#stage.setEnv(key, value);
-      setImageEnv(this.#stage.image, key, value);
+      setImageEnv(this.#stage.image, key, value, this.#stage.system.environment);
     }
     this.#history(['ENV', ...pairs.map((p) => `${p.key}=${p.value}`)].join(' '));
   }
@@ -177,19 +179,21 @@ export class Dispatcher {
     const paths = from?.paths ?? this.#stage.contextPaths;
     for (const path of expanded.sources) {
       if (command.kind === 'add' && /^https?:\/\//.test(path)) continue;
-      paths.add(joinPath('/', path));
+      const isFile = parseGitRef(path) === undefined;
+      paths.add(joinPath('/', isFile ? resolvePath(this.#stage.system.paths, '/', path, false) : path));
     }
   }
 
   #workdir(path: string): void {
     const stage = this.#stage;
-    const os = stage.platform?.os ?? 'linux';
+    const { paths } = stage.system;
     // Where the base image stands must not be relied on; once is enough to say so.
-    if (!stage.workdirSet && !isAbsolute(path, os)) {
+    if (!stage.workdirSet && !isAbsolutePath(paths, path)) {
       this.#linter.run(RULES.workdirRelativePath, this.#at.location, path);
     }
     stage.workdirSet = true;
     const dir = setWorkdir(stage, path);
+    paths.checkNames(dir);
     if (dir !== '/') {
       const { User } = stage.image.config;
       const { epoch, options, lex } = this.#lowering;

@@ -8,18 +8,16 @@ import type {
   ImageConfig,
   Platform,
 } from '../../../oci/index.ts';
+import { systemOf, variableKey } from '../../../systems/index.ts';
+import type { EnvironmentRules } from '../../../systems/index.ts';
 
 const COMMENT = 'buildkit.dockerfile.v0';
-const UNIX_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** As parsed, changed in place by the stage that owns it. */
 export type Image = ImageConfig & { config: ContainerConfig; history: HistoryEntry[] };
 
-export function defaultPath(os: string): string {
-  return os === 'windows' ? 'c:\\Windows\\System32;c:\\Windows' : UNIX_PATH;
-}
-
 export function emptyImage(platform: Platform): Image {
+  const { needsSearchPath, searchPath } = systemOf(platform.os).environment;
   return {
     architecture: platform.architecture,
     os: platform.os,
@@ -28,11 +26,7 @@ export function emptyImage(platform: Platform): Image {
     variant: platform.variant,
     rootfs: { type: 'layers', diff_ids: [] },
     history: [],
-    // Windows has a path of its own.
-    config: {
-      WorkingDir: '/',
-      ...(platform.os === 'windows' ? {} : { Env: [`PATH=${defaultPath(platform.os)}`] }),
-    },
+    config: { WorkingDir: '/', ...(needsSearchPath ? { Env: [`PATH=${searchPath}`] } : {}) },
   };
 }
 
@@ -50,10 +44,11 @@ export function addHistory(image: Image, createdBy: string, layer: boolean, crea
   image.history.push({ created, created_by: createdBy, comment: COMMENT, empty_layer: layer ? undefined : true });
 }
 
-/** In place where the key is known, at the end otherwise. */
-export function setImageEnv(image: Image, key: string, value: string): void {
+/** In place where the variable is known, at the end otherwise. */
+export function setImageEnv(image: Image, key: string, value: string, rules: EnvironmentRules): void {
   const env = (image.config.Env ??= []);
-  const at = env.findIndex((e) => e.split('=', 1)[0] === key);
+  const same = variableKey(rules, key);
+  const at = env.findIndex((e) => variableKey(rules, e.split('=', 1)[0]) === same);
   if (at < 0) env.push(`${key}=${value}`);
   else env[at] = `${key}=${value}`;
 }

@@ -1,6 +1,6 @@
 /** The stages of a file become stage states: FROM expanded, named contexts put in their place, steps counted. */
 import { toBuildError } from '../../../base/index.ts';
-import { parsePlatform } from '../../../oci/index.ts';
+import { checkOsVersion, parsePlatform } from '../../../oci/index.ts';
 import type { Stage } from '../instructions/index.ts';
 import { RULES } from '../lint/index.ts';
 import type { Linter } from '../lint/index.ts';
@@ -74,7 +74,9 @@ class StagePlanner {
     };
     if (text === '') throw hinted(textError(`empty platform value from expression ${written}`));
     try {
-      state.platform = parsePlatform(text);
+      const platform = parsePlatform(text);
+      checkOsVersion(platform);
+      state.platform = platform;
     } catch (error) {
       // Shown twice, as upstream does: once more where the stage is planned.
       throw withLocation(prefixError(hinted(error), `failed to parse platform ${written}`), location);

@@ -1,6 +1,7 @@
 /** `RUN --mount=…` becomes mounts, secrets and agents of an exec op. */
 import { mkdir, scratch } from '../../../llb/index.ts';
 import type { RunMount, SecretOptions, SshOptions, State } from '../../../llb/index.ts';
+import { resolvePath } from '../../../systems/index.ts';
 import { baseName, cleanPath, joinPath, quote } from '../go-text.ts';
 import type { Mount } from '../instructions/index.ts';
 import { textError } from '../located-error.ts';
@@ -19,18 +20,23 @@ const hasOwner = (mount: Mount): boolean =>
 const ownerOf = (mount: Mount, mode: number): { uid?: number; gid?: number; mode?: number } =>
   hasOwner(mount) ? { uid: mount.uid ?? 0, gid: mount.gid ?? 0, mode: mount.mode ?? mode } : {};
 
-function lowerSecret(mount: Mount): SecretOptions {
-  const id = mount.source || mount.id || (mount.target === '' ? '' : baseName(mount.target));
+/** Empty where none is given. */
+const targetOf = (stage: StageState, mount: Mount): string =>
+  mount.target === '' ? '' : stage.system.paths.withoutDrive(mount.target, false);
+
+function lowerSecret(stage: StageState, mount: Mount): SecretOptions {
+  const given = targetOf(stage, mount);
+  const id = mount.source || mount.id || (given === '' ? '' : baseName(given));
   if (id === '') throw textError('one of source, target required');
-  const target = mount.target || (mount.env === undefined ? `/run/secrets/${baseName(id)}` : undefined);
+  const target = given || (mount.env === undefined ? `/run/secrets/${baseName(id)}` : undefined);
   return { id, target, env: mount.env, optional: !mount.required, ...ownerOf(mount, 0o400) };
 }
 
-function lowerSsh(mount: Mount): SshOptions {
+function lowerSsh(stage: StageState, mount: Mount): SshOptions {
   if (mount.source !== '') throw textError('ssh does not support source');
   return {
     id: mount.id || undefined,
-    target: mount.target || undefined,
+    target: targetOf(stage, mount) || undefined,
     optional: !mount.required,
     ...ownerOf(mount, 0o600),
   };
@@ -55,11 +61,10 @@ function lowerMount(stage: StageState, mount: Mount, source: StageState | undefi
     state = source.state;
   }
   if (mount.type === 'tmpfs') state = scratch();
-  const target = cleanPath(mount.target).startsWith('/')
-    ? mount.target
-    : joinPath('/', stage.state.getDir(), mount.target);
+  const { paths } = stage.system;
+  const target = resolvePath(paths, stage.state.getDir(), mount.target, false);
   if (target === '/') throw textError(`invalid mount target ${quote(target)}`);
-  const selector = joinPath('/', mount.source);
+  const selector = joinPath('/', resolvePath(paths, '/', mount.source, false));
   const owned = selector === '/' && hasOwner(mount);
   if (owned) state = ownedCache(state, mount);
   const cache =
@@ -69,8 +74,8 @@ function lowerMount(stage: StageState, mount: Mount, source: StageState | undefi
           sharing: mount.sharing || ('shared' as const),
         }
       : undefined;
-  if (source === undefined) stage.contextPaths.add(joinPath('/', mount.source));
-  else source.paths.add(joinPath('/', mount.source));
+  if (source === undefined) stage.contextPaths.add(selector);
+  else source.paths.add(selector);
   return {
     target,
     source: state,
@@ -91,8 +96,8 @@ export function lowerMounts(
 ): LoweredMounts {
   const lowered: LoweredMounts = { mounts: [], secrets: [], ssh: [] };
   for (const [i, mount] of mounts.entries()) {
-    if (mount.type === 'secret') lowered.secrets.push(lowerSecret(mount));
-    else if (mount.type === 'ssh') lowered.ssh.push(lowerSsh(mount));
+    if (mount.type === 'secret') lowered.secrets.push(lowerSecret(stage, mount));
+    else if (mount.type === 'ssh') lowered.ssh.push(lowerSsh(stage, mount));
     else {
       const source = mount.from !== '' || mount.type === 'cache' ? sources[i] : undefined;
       lowered.mounts.push(lowerMount(stage, mount, source, lowering));

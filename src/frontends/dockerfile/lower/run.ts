@@ -1,6 +1,7 @@
 /** RUN becomes an exec op. */
 import { mkfile, scratch } from '../../../llb/index.ts';
 import type { ProxyEnvOptions, RunMount, RunOptions } from '../../../llb/index.ts';
+import { systemOf } from '../../../systems/index.ts';
 import { formatList, joinPath, trimSpace } from '../go-text.ts';
 import { parseMount } from '../instructions/index.ts';
 import type { CommandOf, Expander, Mount } from '../instructions/index.ts';
@@ -16,8 +17,9 @@ import { expandForName, stepName, upperCommand } from './step-name.ts';
 
 export function withShell(stage: StageState, args: readonly string[]): string[] {
   const { Shell } = stage.image.config;
-  const fallback = stage.image.os === 'windows' ? ['cmd', '/S', '/C'] : ['/bin/sh', '-c'];
-  return [...(Shell && Shell.length > 0 ? Shell : fallback), args.join(' ')];
+  // By the image, not by the stage's platform, as upstream.
+  const { shell } = systemOf(stage.image.os);
+  return [...(Shell && Shell.length > 0 ? Shell : shell.command), args.join(' ')];
 }
 
 function summary(document: string): string {
@@ -46,7 +48,8 @@ function withDocuments(stage: StageState, command: CommandOf<'run'>): Prepared {
   const [file] = files;
   const data = file.chomp ? chompContent(file.data) : file.data;
   const suffix = ` (${summary(file.data)})`;
-  if (stage.image.os === 'windows' || !data.startsWith('#!')) return { args: [data], suffix, mounts: [] };
+  const asFile = data.startsWith('#!') && systemOf(stage.image.os).shell.runsScripts;
+  if (!asFile) return { args: [data], suffix, mounts: [] };
   const source = scratch()
     .dir('/')
     .file(mkfile(file.name, 0o755, data), {

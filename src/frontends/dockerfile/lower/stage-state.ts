@@ -2,6 +2,8 @@
 import { scratch } from '../../../llb/index.ts';
 import type { State } from '../../../llb/index.ts';
 import type { Platform } from '../../../oci/index.ts';
+import { systemOf } from '../../../systems/index.ts';
+import type { System } from '../../../systems/index.ts';
 import type { ArgDefinition, Command, Stage } from '../instructions/index.ts';
 import type { LineRange } from '../located-error.ts';
 import { textError } from '../located-error.ts';
@@ -80,8 +82,15 @@ export class StageState {
     this.outline = base.outline.inherited();
   }
 
+  /** What holds for its paths, variables and shell. */
+  get system(): System {
+    return systemOf(this.platform?.os);
+  }
+
   setEnv(key: string, value: string): void {
-    this.state = this.state.addEnv(key, value);
+    const before = this.env.nameOf(key);
+    const state = before === undefined || before === key ? this.state : this.state.removeEnv(before);
+    this.state = state.addEnv(key, value);
     this.env = this.env.with(key, value);
   }
 }

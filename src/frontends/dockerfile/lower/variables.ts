@@ -1,33 +1,49 @@
-/** Names and values, in the order in which they were set. */
+/** Names and values, in the order in which they were set first. */
 import { formatPlatform, formatPlatformShort } from '../../../oci/index.ts';
 import type { Platform } from '../../../oci/index.ts';
 import type { ArgDefinition, CommandOf } from '../instructions/index.ts';
 import { withLocation } from '../located-error.ts';
+import { systemOf, variableKey } from '../../../systems/index.ts';
+import type { EnvironmentRules } from '../../../systems/index.ts';
 import { expandWord } from '../parse/index.ts';
 import type { Env, LexOptions } from '../parse/index.ts';
 
-/** Immutable. */
+/** Immutable. A name that is set again may be written differently where the system does not look at its case. */
 export class Variables implements Env {
-  readonly #values: ReadonlyMap<string, string>;
+  readonly #rules: EnvironmentRules;
+  readonly #byKey: ReadonlyMap<string, readonly [name: string, value: string]>;
 
-  constructor(values: Iterable<readonly [string, string]> = []) {
-    this.#values = new Map(values);
+  constructor(
+    values: Iterable<readonly [string, string]> = [],
+    rules: EnvironmentRules = systemOf('linux').environment,
+  ) {
+    this.#rules = rules;
+    this.#byKey = new Map([...values].map(([name, value]) => [variableKey(rules, name), [name, value]]));
+  }
+
+  /** As it was written. */
+  nameOf(name: string): string | undefined {
+    return this.#byKey.get(variableKey(this.#rules, name))?.[0];
   }
 
   get(name: string): string | undefined {
-    return this.#values.get(name);
+    return this.#byKey.get(variableKey(this.#rules, name))?.[1];
   }
 
   keys(): readonly string[] {
-    return [...this.#values.keys()];
+    return [...this.#byKey.values()].map(([name]) => name);
   }
 
   with(name: string, value: string): Variables {
-    return new Variables([...this.#values, [name, value]]);
+    return new Variables([...this.#byKey.values(), [name, value]], this.#rules);
   }
 
   without(name: string): Variables {
-    return new Variables([...this.#values].filter(([key]) => key !== name));
+    const key = variableKey(this.#rules, name);
+    return new Variables(
+      [...this.#byKey.values()].filter(([other]) => variableKey(this.#rules, other) !== key),
+      this.#rules,
+    );
   }
 }
 

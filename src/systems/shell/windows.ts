@@ -1,0 +1,3 @@
+import type { ShellRules } from '../types.ts';
+
+export const windowsShell: ShellRules = { command: ['cmd', '/S', '/C'], runsScripts: false };
