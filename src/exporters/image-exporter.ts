@@ -1,5 +1,5 @@
 import { BuildError, Code, mapConcurrent, oneLine } from '../base/index.ts';
-import { defaultPlatform, formatPlatform } from '../oci/index.ts';
+import { defaultPlatform, formatPlatform, isForeignLayerType } from '../oci/index.ts';
 import type { Descriptor } from '../oci/types.ts';
 import { Annotations } from './annotations.ts';
 import type { ExporterDeps } from './deps.ts';
@@ -112,7 +112,7 @@ class ImageExport implements ExporterInstance {
     await pushAll({ registry, content, auth: auth?.(context.sessionId) }, requests, context);
   }
 
-  /** Names the image in the store of images, with everything that it consists of. */
+  /** Names the image in the store of images, with everything that it consists of; foreign layers stay where they are. */
   async #keep(
     target: string,
     canonical: boolean,
@@ -133,7 +133,8 @@ class ImageExport implements ExporterInstance {
 
   async #fetchLayers(descriptor: Descriptor, image: WrittenImage, context: ExportContext): Promise<void> {
     const { blobs } = await listImage(this.#deps.content, descriptor);
-    await mapConcurrent(blobs, 4, async (blob) => {
+    const own = blobs.filter((blob) => !isForeignLayerType(blob.mediaType));
+    await mapConcurrent(own, 4, async (blob) => {
       const reader = await image.provider.reader(blob, context.signal);
       await reader.close();
     });
