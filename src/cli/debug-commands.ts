@@ -5,6 +5,7 @@ import { Op } from '../proto/ops.pb.ts';
 import type { FileAction } from '../proto/ops.pb.ts';
 import type { WorkerRecord } from '../proto/worker.pb.ts';
 import { opDigest, readDefinition } from './build/definition.ts';
+import { checkLayerCommand } from './check-layer-command.ts';
 import type { Action, CommandContext } from './context.ts';
 import { ctlCommand, getCommand, historiesCommand, logsCommand, monitorCommand } from './history-commands.ts';
 import { alignTable } from './table.ts';
@@ -197,6 +198,7 @@ export const debugCommand: CommandSpec<CommandContext> = {
     monitorCommand,
     logsCommand,
     whyCommand,
+    checkLayerCommand,
     ctlCommand,
     getCommand,
     historiesCommand,

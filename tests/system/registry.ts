@@ -1,4 +1,5 @@
 /** Debian's docker-registry on a loopback port of its own, its data below a test's folder. */
+import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KeyPair } from './certificates.ts';
@@ -29,6 +30,8 @@ export class Registry {
       log: { level: 'info' },
       storage: { filesystem: { rootdirectory: join(folder, 'registry') } },
       http,
+      // Foreign layers are taken when they say that they are on this machine.
+      validation: { manifests: { urls: { allow: ['^http://127\\.0\\.0\\.1:'] } } },
     };
     if (options.htpasswd !== undefined) {
       writeFileSync(join(folder, 'htpasswd'), options.htpasswd);
@@ -58,6 +61,34 @@ export class Registry {
     const answer = await fetch(`http://${this.host}/v2/${repository}/manifests/${reference}`, { headers: { accept } });
     if (!answer.ok) throw new Error(`${reference} of ${repository}: ${answer.status} ${await answer.text()}`);
     return { digest: answer.headers.get('docker-content-digest') ?? '', body: await answer.json() };
+  }
+
+  async blob(repository: string, digest: string): Promise<Buffer> {
+    const answer = await fetch(`http://${this.host}/v2/${repository}/blobs/${digest}`);
+    if (!answer.ok) throw new Error(`${digest} of ${repository}: ${answer.status} ${await answer.text()}`);
+    return Buffer.from(await answer.arrayBuffer());
+  }
+
+  async hasBlob(repository: string, digest: string): Promise<boolean> {
+    const { status } = await fetch(`http://${this.host}/v2/${repository}/blobs/${digest}`, { method: 'HEAD' });
+    return status === 200;
+  }
+
+  async putBlob(repository: string, bytes: Buffer): Promise<void> {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const started = await fetch(`http://${this.host}/v2/${repository}/blobs/uploads/`, { method: 'POST' });
+    const url = new URL(started.headers.get('location') ?? '', `http://${this.host}`);
+    url.searchParams.set('digest', digest);
+    const answer = await fetch(url, { method: 'PUT', body: new Uint8Array(bytes) });
+    if (answer.status !== 201) throw new Error(`${digest} to ${repository}: ${answer.status} ${await answer.text()}`);
+  }
+
+  async putManifest(repository: string, reference: string, mediaType: string, bytes: Buffer): Promise<void> {
+    const url = `http://${this.host}/v2/${repository}/manifests/${reference}`;
+    const headers = { 'content-type': mediaType };
+    const answer = await fetch(url, { method: 'PUT', headers, body: new Uint8Array(bytes) });
+    if (answer.status !== 201)
+      throw new Error(`${reference} to ${repository}: ${answer.status} ${await answer.text()}`);
   }
 
   async stop(): Promise<void> {
