@@ -12,6 +12,7 @@ import { merge } from './merge.ts';
 import { records } from './records.ts';
 import { repeated } from './repeated.ts';
 import { stages } from './stages.ts';
+import { windows } from './windows.ts';
 
 export const ROWS: readonly Row[] = [
   hello,
@@ -26,4 +27,5 @@ export const ROWS: readonly Row[] = [
   records,
   repeated,
   answers,
+  windows,
 ];
