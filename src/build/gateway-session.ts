@@ -73,13 +73,7 @@ export class GatewaySession {
     this.#inputs = inputs;
     this.#depth = depth;
     const { env, executor, sessionId } = bridge;
-    this.#containers = new Containers({
-      accessor: env.accessor,
-      sessions: env.sessions,
-      executor,
-      sessionId,
-      platforms: () => env.worker.platforms(),
-    });
+    this.#containers = new Containers({ accessor: env.accessor, sessions: env.sessions, executor, sessionId });
   }
 
   /** What the frontend returned; its refs are the caller's. Rejects with the frontend's error. */

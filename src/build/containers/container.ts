@@ -3,7 +3,7 @@ import { BuildError, canceled, Code, invalidArgument, logger } from '../../base/
 import type { Executor, ProcessIo } from '../../executor/types.ts';
 import { normalizePlatform, defaultPlatform } from '../../oci/index.ts';
 import type { Platform } from '../../oci/index.ts';
-import { checkRunnable, defaultPath, processMeta, secretEnvironment, StepMounts } from '../../ops/index.ts';
+import { defaultPath, processMeta, secretEnvironment, StepMounts } from '../../ops/index.ts';
 import type { StepContext } from '../../ops/index.ts';
 import type { InitMessage } from '../../proto/gateway.pb.ts';
 import { Meta, Mount } from '../../proto/ops.pb.ts';
@@ -19,8 +19,6 @@ export interface ContainerDeps {
   readonly executor: Executor;
   readonly sessions: SessionManager;
   readonly sessionId: string;
-  /** What processes can be run for. */
-  readonly platforms: () => readonly Platform[];
 }
 
 export interface ContainerRequest {
@@ -141,7 +139,6 @@ export class GatewayContainer {
   async #run(init: InitMessage, io: ProcessIo, signal: AbortSignal, onStarted: () => void): Promise<void> {
     const { executor, sessions } = this.#deps;
     const platform = normalizePlatform(this.#request.platform ?? defaultPlatform());
-    checkRunnable(init.Meta?.args ?? [], platform, this.#deps.platforms());
     const process = processOf(init, this.#request);
     const base = processMeta(process, {
       platform,

@@ -86,6 +86,7 @@ async function resolve(stage: StageState, reachable: boolean, lowering: Lowering
   const named = images.named.find({ name: stage.baseName, platform, paths: () => contextPaths(stage.paths) });
   if (named !== undefined) {
     const { state, image: config = emptyImage(platform) } = await named.load();
+    if (images.question !== true) checkLayers(config, platform, written);
     stage.baseImage = cloneImage(config);
     stage.image = { ...config, created: undefined };
     stage.state = state.platform(platform);
@@ -140,18 +141,25 @@ async function pull(
     locations: locations(lowering, stage.stage.location),
   });
   if (platform.os !== (config.os ?? '') || platform.architecture !== (config.architecture ?? '')) {
-    const actual = formatPlatform(normalizePlatform(configPlatform(config)));
-    const expected = formatPlatform(normalizePlatform(platform));
+    const [actual, expected] = shownPlatforms(config, platform);
     lowering.linter.run(RULES.invalidBaseImagePlatform, stage.stage.location, written, expected, actual);
-    if (images.question !== true) checkLayers(config, platform, `base image ${written} is for ${actual}`, expected);
+    if (images.question !== true) checkLayers(config, platform, written);
   }
 }
 
 /** Layers of Windows have a form of their own: no step could work on those of the other kind. */
-function checkLayers(config: Image, platform: Platform, what: string, expected: string): void {
+function checkLayers(config: Image, platform: Platform, written: string): void {
   const { os = '' } = config;
   if (os === '' || (os === 'windows') === (platform.os === 'windows')) return;
-  throw textError(`${what}, the build for ${expected}: layers of windows and of other systems do not go together`);
+  const [actual, expected] = shownPlatforms(config, platform);
+  throw textError(
+    `base image ${written} is for ${actual}, the build for ${expected}: ` +
+      'layers of windows and of other systems do not go together',
+  );
+}
+
+function shownPlatforms(config: Image, platform: Platform): [actual: string, expected: string] {
+  return [formatPlatform(normalizePlatform(configPlatform(config))), formatPlatform(normalizePlatform(platform))];
 }
 
 function ofImage(config: Image, wanted: Platform, build: Platform): Platform {
