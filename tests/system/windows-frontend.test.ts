@@ -45,7 +45,8 @@ void describe('Dockerfiles for Windows', { skip, timeout: 150_000 }, () => {
     const { code, stderr } = await build(
       'FROM scratch\nARG TARGETOSVERSION\nLABEL base=$TARGETOSVERSION\nENV Path=C:\\\\tools\n',
       ...platforms(...VERSIONS),
-      ...['--output', `type=image,name=${base},push=true`],
+      '--output',
+      `type=image,name=${base},push=true`,
     );
     assert.equal(code, 0, stderr);
   });
@@ -93,7 +94,8 @@ void describe('Dockerfiles for Windows', { skip, timeout: 150_000 }, () => {
     const { code, stderr } = await build(
       dockerfile,
       ...platforms('10.0.26100'),
-      ...['--output', `type=local,dest=${into('files')}`],
+      '--output',
+      `type=local,dest=${into('files')}`,
     );
     assert.equal(code, 0, stderr);
     assert.equal(readFileSync(join(into('files'), 'App/bin/app.exe'), 'utf8'), 'MZ 10.0.26100\n');

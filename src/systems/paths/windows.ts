@@ -1,7 +1,8 @@
-import { BuildError, Code } from '../../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../../base/index.ts';
+import { toByteString } from '../../archive/index.ts';
+import { nameFault } from '../../archive/windows/index.ts';
 import type { PathRules } from '../types.ts';
 import { cleanPath } from './resolve.ts';
-import { flawOfName } from './windows-names.ts';
 
 /** Upstream gives these texts no code of their own. */
 const refused = (message: string): BuildError => new BuildError(Code.Unknown, message);
@@ -34,9 +35,10 @@ export const windowsPaths: PathRules = {
 
   checkNames(path) {
     for (const name of toSlash(path).split('/')) {
-      const flaw = flawOfName(name);
-      if (flaw !== undefined) {
-        throw new BuildError(Code.InvalidArgument, `invalid path ${JSON.stringify(path)} for windows: ${flaw}`);
+      const fault = name === '' || name === '.' || name === '..' ? undefined : nameFault(toByteString(name));
+      if (fault !== undefined) {
+        const shown = JSON.stringify(name);
+        throw invalidArgument(`invalid path ${JSON.stringify(path)} for windows: ${shown} ${fault}`);
       }
     }
   },
