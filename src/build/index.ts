@@ -13,5 +13,5 @@ export { createResultStore } from './result-store.ts';
 export { toTimestamp } from './history/wire-time.ts';
 export { statusToWire } from './status-wire.ts';
 export { platformToWire } from './gateway-wire.ts';
-export { openHistory, parseTraceParent } from './history/index.ts';
+export { openHistory } from './history/index.ts';
 export type { History } from './history/index.ts';

@@ -25,9 +25,11 @@ import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
 import { resolveModeFromWire } from './gateway-wire.ts';
 import { ImageFrontend } from './image-frontend.ts';
-import type { ActiveRecord, TraceParent } from './history/index.ts';
+import type { ActiveRecord } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
+import { TRACE_VALUE } from '../trace/index.ts';
+import type { TraceContext } from '../trace/index.ts';
 import { keepProvenance } from './provenance/history-provenance.ts';
 import { InputProducers } from './provenance/input-producers.ts';
 import { beginInvocation, ProvenanceMaker } from './provenance/provenance.ts';
@@ -126,7 +128,7 @@ export class Builds {
   }
 
   /** Resolves to SolveResponse.ExporterResponse when everything is exported. */
-  async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceParent): Promise<Map<string, string>> {
+  async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceContext): Promise<Map<string, string>> {
     checkRequest(request);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const deviceGrants = parseDeviceGrants(request.Entitlements);
@@ -180,6 +182,7 @@ export class Builds {
           exporters: chosen,
           ...(traceParent === undefined ? {} : { traceParent }),
         });
+        job.setValue(TRACE_VALUE, record.traceId);
         logging = followStatus(job, record);
       }
       const wanted = { exporters, caches, attestations, provenance };

@@ -1,6 +1,6 @@
 /** moby.buildkit.v1.Control (upstream: control/control.go). */
 import { BuildError, Code, formatTime, invalidArgument, isNotFound, nowNs, VERSION } from '../base/index.ts';
-import { platformToWire, statusToWire, toTimestamp, parseTraceParent } from '../build/index.ts';
+import { platformToWire, statusToWire, toTimestamp } from '../build/index.ts';
 import { ControlDefinition } from '../proto/control.pb.ts';
 import type { UsageRecord, PruneRequest } from '../proto/control.pb.ts';
 import type { CDIDevice, BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
@@ -8,6 +8,7 @@ import { bytesMethod, duplexFromServerCall } from '../rpc/index.ts';
 import type { Handlers, ServerCall } from '../rpc/index.ts';
 import { parseFilters } from '../storage/index.ts';
 import type { DiskUsageRecord, PruneOptions } from '../storage/index.ts';
+import { parseTraceParent } from '../trace/index.ts';
 import type { DeviceList, ControlDeps } from './deps.ts';
 
 /** The service, with a Session whose bytes are not copied. */

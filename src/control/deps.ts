@@ -3,6 +3,7 @@ import type { Platform } from '../oci/index.ts';
 import type { SessionRegistry } from '../session/index.ts';
 import type { Solver } from '../solver/index.ts';
 import type { CacheAccessor, PruneOptions } from '../storage/index.ts';
+import type { TraceCollector } from '../trace/index.ts';
 
 export interface DeviceList {
   refresh(): Promise<void>;
@@ -19,6 +20,7 @@ export interface ControlDeps {
   readonly sessions: SessionRegistry;
   readonly solver: Solver;
   readonly history: History;
+  readonly traces: TraceCollector;
   readonly accessor: CacheAccessor;
   readonly worker: {
     readonly id: string;

@@ -3,4 +3,5 @@
  * sink. In come messages, checked here; out go messages. Deliberately absent: everything that they ask for.
  */
 export { addServices } from './services.ts';
+export { addTraceService } from './trace-service.ts';
 export type { ControlDeps } from './deps.ts';

@@ -78,6 +78,8 @@ export interface DaemonConfig {
         readonly searchDomains: readonly string[];
       }
     | undefined;
+  /** Where steps find OpenTelemetry's trace service; '' is `otel-grpc.sock` in the root. */
+  readonly otelSocketPath: string;
   readonly history: { readonly maxAgeNs: bigint; readonly maxEntries: number };
   readonly frontends: {
     readonly dockerfile: boolean;
@@ -280,6 +282,7 @@ export function parseConfig(text: string): DaemonConfig {
     entitlements: top.strings('insecure-entitlements'),
     cdi: readCdi(top.table('cdi')),
     dns: top.has('dns') ? readDns(top.table('dns')) : undefined,
+    otelSocketPath: top.table('otel').string('socketPath') ?? '',
     history: {
       maxAgeNs: history.durationNs('maxAge') ?? 48n * 3_600_000_000_000n,
       maxEntries: history.int('maxEntries') ?? 50,

@@ -166,6 +166,7 @@ export function applyFlags(config: DaemonConfig, flags: ParsedFlags): DaemonConf
       disabled: flags.isSet('cdi-disabled') ? flags.bool('cdi-disabled') : config.cdi.disabled,
       specDirs: flags.isSet('cdi-spec-dir') ? flags.list('cdi-spec-dir') : config.cdi.specDirs,
     },
+    otelSocketPath: text('otel-socket-path', config.otelSocketPath),
     gid: flags.isSet('group') ? groupId(flags.string('group')) : config.gid,
     oci,
   };

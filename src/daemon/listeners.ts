@@ -15,6 +15,8 @@ export interface ListenOptions {
   readonly uid: number | undefined;
   readonly gid: number | undefined;
   readonly tls: TlsConfig;
+  /** Of a unix socket's file. */
+  readonly mode?: number;
   readonly serve: (connection: Socket) => Promise<void>;
 }
 
@@ -84,7 +86,7 @@ async function listenUnix(path: string, options: ListenOptions): Promise<Listene
   if (options.tls.cert !== '' || options.tls.key !== '') logger.warn('TLS is disabled for unix listeners', { path });
   const server = makeServer(options, false);
   await listen(server, { path });
-  chmodSync(path, 0o660);
+  chmodSync(path, options.mode ?? 0o660);
   chownSync(path, options.uid ?? process.getuid?.() ?? 0, options.gid ?? process.getgid?.() ?? 0);
   const inode = statSync(path).ino;
   return {

@@ -37,6 +37,7 @@ import { DiskReserve, explainFullDisk } from './disk-reserve.ts';
 import { loadProvenanceEnv } from './provenance-env.ts';
 import { openListener } from './listeners.ts';
 import type { Listener } from './listeners.ts';
+import { openTracing } from './tracing.ts';
 
 export interface Daemon {
   /** The first address, as it is listened on. */
@@ -121,6 +122,8 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     env: process.env,
   });
   stack.defer(() => networks.close());
+  const tracing = await openTracing(config, process.env);
+  stack.defer(() => tracing.close());
   const executor = createRuncExecutor({
     root: join(config.root, 'executor'),
     networks,
@@ -128,6 +131,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     ...(config.oci.defaultCgroupParent === '' ? {} : { cgroupParent: config.oci.defaultCgroupParent }),
     ...(config.dns === undefined ? {} : { dns: config.dns }),
     ...(devices === undefined ? {} : { devices }),
+    ...(tracing.socket === undefined ? {} : { traceSocket: tracing.socket }),
   });
   // Before anything is mounted or handed out: what a killed predecessor left running writes to its files still.
   await executor.killLeftovers();
@@ -167,6 +171,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     root: config.root,
     maxEntries: config.history.maxEntries,
     maxAgeNs: config.history.maxAgeNs,
+    traces: tracing.collector,
   });
   stack.defer(() => history.close());
 
@@ -238,6 +243,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     sessions,
     solver,
     history,
+    traces: tracing.collector,
     accessor,
     worker,
     ...(devices === undefined ? {} : { devices }),

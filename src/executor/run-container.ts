@@ -20,6 +20,7 @@ import { settledWithin } from './settled-within.ts';
 import { buildSpec } from './spec/index.ts';
 import type { OciSpec, SpecNetwork } from './spec/index.ts';
 import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
+import { tracingEnvironment, tracingMount } from './tracing.ts';
 import { resolveUser } from './user.ts';
 
 export interface ContainerPlace {
@@ -29,6 +30,8 @@ export interface ContainerPlace {
   readonly dns: DnsConfig | undefined;
   readonly networks: Networks | undefined;
   readonly devices: DeviceRegistry | undefined;
+  /** Where spans of processes are taken; undefined: nowhere. */
+  readonly traceSocket: string | undefined;
 }
 
 export interface Container {
@@ -162,7 +165,7 @@ async function prepare(
 
   container.spec = buildSpec({
     args: meta.args,
-    env: meta.env,
+    env: place.traceSocket === undefined ? meta.env : tracingEnvironment(meta.env, meta.traceParent),
     cwd,
     ...user,
     rootPath: rootfs,
@@ -172,6 +175,7 @@ async function prepare(
     mounts: [
       { type: 'bind', source: resolvConfPath, destination: '/etc/resolv.conf', options: FILE_OPTIONS },
       { type: 'bind', source: hostsPath, destination: '/etc/hosts', options: FILE_OPTIONS },
+      ...(place.traceSocket === undefined ? [] : [tracingMount(place.traceSocket)]),
       ...bound,
     ],
     network,

@@ -23,6 +23,8 @@ export interface RuncExecutorOptions {
   readonly networks?: Networks;
   /** Devices that steps may have. */
   readonly devices?: DeviceRegistry;
+  /** A unix socket with OpenTelemetry's trace service, for what runs in containers. */
+  readonly traceSocket?: string;
 }
 
 export interface RuncExecutor extends Executor {
@@ -62,6 +64,7 @@ export function createRuncExecutor(options: RuncExecutorOptions): RuncExecutor {
     dns: options.dns,
     networks: options.networks,
     devices: options.devices,
+    traceSocket: options.traceSocket,
   };
   const running = new Map<string, Container>();
   const runs = new Set<Promise<void>>();

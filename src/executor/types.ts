@@ -43,6 +43,8 @@ export interface ProcessMeta {
   readonly resources?: LinuxResources;
   /** stdin and stdout are a terminal; what would go to stderr comes out of stdout. */
   readonly tty: boolean;
+  /** W3C's `traceparent` of the span that the process runs in. */
+  readonly traceParent?: string;
   /** Names of devices of the host, as the executor's registry knows them. */
   readonly devices?: readonly string[];
 }

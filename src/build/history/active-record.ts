@@ -6,11 +6,11 @@ import type { Descriptor } from '../../oci/types.ts';
 import type { BuildHistoryRecord, BuildResultInfo, Descriptor as WireDescriptor } from '../../proto/control.pb.ts';
 import { Status } from '../../proto/status.pb.ts';
 import { encodeStatus } from '../../rpc/index.ts';
+import type { Recording, TraceCollector, TraceContext } from '../../trace/index.ts';
 import { keepImage } from './kept-images.ts';
 import { StatusLogWriter } from './status-log.ts';
 import type { StatusLog } from './status-log.ts';
-import { BuildTrace, TRACE_MEDIA_TYPE } from './trace.ts';
-import type { TraceParent } from './trace.ts';
+import { BuildTrace, encodeTrace, TRACE_MEDIA_TYPE } from './trace.ts';
 import { toTimestamp } from './wire-time.ts';
 
 /** Upstream's spelling. */
@@ -22,7 +22,7 @@ export const TRACE_WRITE = 'history-trace-';
 
 export interface BuildFacts {
   /** Of the client's call, when it traces. */
-  readonly traceParent?: TraceParent;
+  readonly traceParent?: TraceContext;
   readonly ref: string;
   readonly frontend: string;
   readonly frontendAttrs: ReadonlyMap<string, string>;
@@ -44,6 +44,8 @@ export interface BuildOutcome {
 /** A build that is running. */
 export interface ActiveRecord {
   readonly log: StatusLog;
+  /** The trace that its steps belong to: the client's, or one of its own. */
+  readonly traceId: string;
   /** Once. Throws Internal when the build succeeded and its record could not be written. */
   finish(outcome: BuildOutcome): Promise<void>;
   /** As if the build had never begun. Does nothing after {@link finish}. */
@@ -53,6 +55,7 @@ export interface ActiveRecord {
 /** What the history does for a record of its own. */
 export interface RecordKeeper {
   readonly content: DiskContentStore;
+  readonly traces: TraceCollector;
   /** Commits of blobs and their removal exclude each other. */
   committing<T>(work: () => Promise<T>): Promise<T>;
   /** Stores and tells the listeners. */
@@ -65,6 +68,7 @@ export class BuildInProgress implements ActiveRecord {
   readonly log: StatusLog;
   readonly #writer: StatusLogWriter;
   readonly #trace: BuildTrace;
+  readonly #recording: Recording;
   readonly startedAt: TimeNs = nowNs();
   /** As listeners see it; never changed. */
   readonly record: BuildHistoryRecord;
@@ -77,6 +81,7 @@ export class BuildInProgress implements ActiveRecord {
     const trace = new BuildTrace(facts.traceParent);
     this.#writer = writer;
     this.#trace = trace;
+    this.#recording = keeper.traces.record(trace.traceId);
     this.log = {
       write: async (response) => {
         trace.add(response);
@@ -106,9 +111,14 @@ export class BuildInProgress implements ActiveRecord {
     };
   }
 
+  get traceId(): string {
+    return this.#trace.traceId;
+  }
+
   async finish(outcome: BuildOutcome): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    this.#recording.stop();
     const completedAt = nowNs();
     await this.#keeper.committing(async () => {
       let failure: unknown;
@@ -169,7 +179,9 @@ export class BuildInProgress implements ActiveRecord {
   async #commitTrace(completedAt: TimeNs, thrown: unknown): Promise<WireDescriptor | undefined> {
     const error = thrown === undefined ? undefined : toBuildError(thrown).message;
     try {
-      const pieces = this.#trace.encode(this.startedAt, completedAt, error);
+      const own = this.#trace.spans(this.startedAt, completedAt, error);
+      this.#keeper.traces.send(own);
+      const pieces = encodeTrace(this.#recording.spans, own);
       return await this.#commitBlob(TRACE_WRITE, TRACE_MEDIA_TYPE, pieces);
     } catch (failure) {
       logger.error('failed to save the trace of a build', { ref: this.record.Ref, error: failure });
@@ -205,6 +217,7 @@ export class BuildInProgress implements ActiveRecord {
   async discard(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    this.#recording.stop();
     try {
       await this.#writer.discard();
     } finally {

@@ -13,6 +13,7 @@ import type {
   StatusResponse,
   UpdateBuildHistoryRequest,
 } from '../../proto/control.pb.ts';
+import { TraceCollector } from '../../trace/index.ts';
 import { BuildInProgress, ERROR_WRITE, TRACE_WRITE } from './active-record.ts';
 import type { ActiveRecord, BuildFacts, RecordKeeper } from './active-record.ts';
 import { EventQueue } from './event-queue.ts';
@@ -30,6 +31,8 @@ export interface HistoryOptions {
   readonly root: string;
   readonly maxEntries: number;
   readonly maxAgeNs: bigint;
+  /** Where spans arrive that belong to the builds, and where the builds' own go. */
+  readonly traces?: TraceCollector;
 }
 
 export class History {
@@ -57,6 +60,7 @@ export class History {
     this.#table = new RecordTable(db, (digest) => content.find(digest as Digest) !== undefined);
     this.#keeper = {
       content,
+      traces: options.traces ?? new TraceCollector(),
       committing: (work) => this.#blobs.run(work),
       completed: (record) => this.#complete(record),
       dropped: (ref) => this.#drop(ref),

@@ -7,5 +7,3 @@ export { History, openHistory } from './history.ts';
 export type { HistoryOptions } from './history.ts';
 export type { ActiveRecord, BuildFacts, BuildOutcome } from './active-record.ts';
 export type { StatusLog } from './status-log.ts';
-export { parseTraceParent } from './trace.ts';
-export type { TraceParent } from './trace.ts';

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StatusResponse } from '../../proto/control.pb.ts';
-import { BuildTrace, parseTraceParent } from './trace.ts';
+import { Span } from '../../proto/otlp.pb.ts';
+import { parseTraceParent, stepSpanId } from '../../trace/index.ts';
+import { BuildTrace, encodeTrace } from './trace.ts';
 
 interface Stub {
   readonly Name: string;
@@ -24,7 +26,7 @@ const vertex = (name: string, started?: number, completed?: number, error = '') 
 });
 
 function spansOf(trace: BuildTrace, error?: string): Stub[] {
-  const text = [...trace.encode(1_000_000_000n, 9_000_000_000n, error)].join('');
+  const text = [...encodeTrace([], trace.spans(1_000_000_000n, 9_000_000_000n, error))].join('');
   return text
     .trimEnd()
     .split('\n')
@@ -69,7 +71,33 @@ void test('it goes on with the trace of the client', () => {
     Remote: false,
   });
   assert.equal(root.SpanContext.TraceID, 'ab'.repeat(16));
-  for (const bad of [undefined, '', 'x', `00-${'0'.repeat(32)}-${'c'.repeat(16)}-01`, `00-${'a'.repeat(32)}-01`]) {
-    assert.equal(parseTraceParent(bad), undefined);
-  }
+});
+
+void test('what runs in a step is below the step, with the types that attributes have in Go', () => {
+  const trace = new BuildTrace(undefined);
+  trace.add(StatusResponse.fromPartial({ vertexes: [vertex('a', 2, 3)] }));
+  const text = (value: string) => ({ value: { $case: 'stringValue', value } as const });
+  const span = Span.fromPartial({
+    traceId: Buffer.from(trace.traceId, 'hex'),
+    spanId: Buffer.from('11'.repeat(8), 'hex'),
+    parentSpanId: Buffer.from(stepSpanId(trace.traceId, 'sha256:a'), 'hex'),
+    name: 'compile',
+    attributes: [
+      { key: 'args', value: { value: { $case: 'arrayValue', value: { values: [text('cc'), text('-c')] } } } },
+      { key: 'n', value: { value: { $case: 'intValue', value: 3n } } },
+      { key: 'map', value: { value: { $case: 'kvlistValue', value: { values: [] } } } },
+    ],
+    status: { code: 1, message: '' },
+  });
+  const lines = encodeTrace([{ span, resource: undefined, scope: undefined }], trace.spans(1n, 2n, undefined));
+  const [inner, step] = [...lines].map((line) => JSON.parse(line) as Stub);
+  assert.equal(step.Name, 'a');
+  assert.equal(step.ChildSpanCount, 1);
+  assert.equal(inner.Parent.SpanID, step.SpanContext.SpanID);
+  assert.equal(inner.Status.Code, 2);
+  assert.deepEqual(inner.Attributes, [
+    { Key: 'args', Value: { Type: 'STRINGSLICE', Value: ['cc', '-c'] } },
+    { Key: 'n', Value: { Type: 'INT64', Value: 3 } },
+    { Key: 'map', Value: { Type: 'STRING', Value: 'INVALID' } },
+  ]);
 });

@@ -1,27 +1,18 @@
 /**
- * A build's steps as OpenTelemetry spans, in the JSON that upstream's daemon keeps (SpanStub of Go's SDK), which is what
- * `buildctl debug logs --trace` and buildx read. Only what this daemon saw: spans of clients are not received.
+ * A build's trace: its steps as OpenTelemetry spans and what clients and steps sent of the same trace. The history keeps it in
+ * the JSON that upstream's daemon writes (SpanStub of Go's SDK), which is what `buildctl debug logs --trace` and buildx read.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { formatTime, VERSION } from '../../base/index.ts';
+import { randomBytes } from 'node:crypto';
+import { VERSION } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { StatusResponse, Vertex } from '../../proto/control.pb.ts';
+import type { ResourceSpans, Span } from '../../proto/otlp.pb.ts';
+import { resourceOf, stepSpanId } from '../../trace/index.ts';
+import type { ReceivedSpan, TraceContext } from '../../trace/index.ts';
+import { spanStub } from './span-stub.ts';
 import { fromTimestamp } from './wire-time.ts';
 
 export const TRACE_MEDIA_TYPE = 'application/vnd.buildkit.otlp.json.v0';
-
-/** Ids of W3C's trace context, in hexadecimal. */
-export interface TraceParent {
-  readonly traceId: string;
-  readonly spanId: string;
-}
-
-/** The value of the header `traceparent`; undefined when it is none. */
-export function parseTraceParent(text: string | undefined): TraceParent | undefined {
-  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/.exec(text ?? '');
-  if (match === null || /^0+$/.test(match[1]) || /^0+$/.test(match[2])) return undefined;
-  return { traceId: match[1], spanId: match[2] };
-}
 
 interface Step {
   readonly vertex: Vertex;
@@ -29,32 +20,24 @@ interface Step {
   readonly completed: TimeNs;
 }
 
-interface Span {
-  readonly name: string;
-  readonly id: string;
-  readonly parent: string;
-  readonly kind: number;
-  readonly start: TimeNs;
-  readonly end: TimeNs;
-  readonly attributes: readonly (readonly [key: string, value: string])[];
-  readonly error?: string;
-}
-
-/** Go's trace.SpanKind and codes.Code. */
+/** OTLP's SpanKind and StatusCode. */
 const KIND_INTERNAL = 1;
 const KIND_SERVER = 2;
-const STATUS_ERROR = 1;
-const NO_SPAN = '0'.repeat(16);
+const STATUS_ERROR = 2;
+const SAMPLED = 1;
+
+const SCOPE = { name: VERSION.package, version: VERSION.version };
+const hex = (text: string): Uint8Array => Buffer.from(text, 'hex');
 
 export class BuildTrace {
-  readonly #parent: TraceParent | undefined;
-  readonly #traceId: string;
+  readonly traceId: string;
+  readonly #parent: TraceContext | undefined;
   /** A step may run several times: by digest and start. */
   readonly #steps = new Map<string, Step>();
 
-  constructor(parent: TraceParent | undefined) {
+  constructor(parent: TraceContext | undefined) {
     this.#parent = parent;
-    this.#traceId = parent?.traceId ?? randomBytes(16).toString('hex');
+    this.traceId = parent?.traceId ?? randomBytes(16).toString('hex');
   }
 
   add({ vertexes }: StatusResponse): void {
@@ -66,70 +49,88 @@ export class BuildTrace {
     }
   }
 
-  /** The blob's text, a span at a time: steps as they began, the build itself last. */
-  *encode(start: TimeNs, end: TimeNs, error: string | undefined): Generator<string> {
+  /** Steps as they began, the build itself last. */
+  spans(start: TimeNs, end: TimeNs, error: string | undefined): ResourceSpans {
     const root = randomBytes(8).toString('hex');
-    const steps = [...this.#steps].toSorted(([, a], [, b]) => (a.started < b.started ? -1 : 1));
-    for (const [key, { vertex, started, completed }] of steps) {
-      const span: Span = {
+    const steps = [...this.#steps.values()].toSorted((a, b) => (a.started < b.started ? -1 : 1));
+    const runs = new Map<string, number>();
+    const spans = steps.map(({ vertex, started, completed }) => {
+      const run = runs.get(vertex.digest) ?? 0;
+      runs.set(vertex.digest, run + 1);
+      return this.#span({
         name: vertex.name,
-        // Spans of one step differ from those of another build's.
-        id: createHash('sha256').update(`${root}${key}`).digest('hex').slice(0, 16),
+        id: stepSpanId(this.traceId, vertex.digest, run),
         parent: root,
         kind: KIND_INTERNAL,
         start: started,
         end: completed,
-        attributes: [['vertex', vertex.digest]],
-        ...(vertex.error === '' ? {} : { error: vertex.error }),
-      };
-      yield this.#encode(span);
-    }
-    const method = 'moby.buildkit.v1.Control/Solve';
-    yield this.#encode({
-      name: method,
-      id: root,
-      parent: this.#parent?.spanId ?? NO_SPAN,
-      kind: KIND_SERVER,
-      start,
-      end,
-      attributes: [
-        ['rpc.method', method],
-        ['rpc.system.name', 'grpc'],
-      ],
-      ...(error === undefined ? {} : { error }),
+        attributes: { vertex: vertex.digest },
+        error: vertex.error === '' ? undefined : vertex.error,
+      });
     });
+    const method = 'moby.buildkit.v1.Control/Solve';
+    spans.push(
+      this.#span({
+        name: method,
+        id: root,
+        parent: this.#parent?.spanId ?? '',
+        kind: KIND_SERVER,
+        start,
+        end,
+        attributes: { 'rpc.method': method, 'rpc.system.name': 'grpc' },
+        error,
+      }),
+    );
+    const resource = resourceOf('buildkitd', process.env);
+    return { resource, scopeSpans: [{ scope: SCOPE, spans, schemaUrl: '' }], schemaUrl: '' };
   }
 
-  #encode({ name, id, parent, kind, start, end, attributes, error }: Span): string {
-    const context = (spanId: string): object => ({
-      TraceID: spanId === NO_SPAN ? '0'.repeat(32) : this.#traceId,
-      SpanID: spanId,
-      TraceFlags: spanId === NO_SPAN ? '00' : '01',
-      TraceState: '',
-      Remote: false,
-    });
-    const values = (pairs: readonly (readonly [string, string])[]): object[] =>
-      pairs.map(([Key, Value]) => ({ Key, Value: { Type: 'STRING', Value } }));
-    const scope = { Name: VERSION.package, Version: VERSION.version, SchemaURL: '', Attributes: {} };
-    const stub = {
-      Name: name,
-      SpanContext: context(id),
-      Parent: context(parent),
-      SpanKind: kind,
-      StartTime: formatTime(start),
-      EndTime: formatTime(end),
-      Attributes: values(attributes),
-      Events: null,
-      Links: null,
-      Status: { Code: error === undefined ? 0 : STATUS_ERROR, Description: error ?? '' },
-      DroppedAttributes: 0,
-      DroppedEvents: 0,
-      DroppedLinks: 0,
-      ChildSpanCount: kind === KIND_SERVER ? this.#steps.size : 0,
-      Resource: values([['service.name', 'buildkitd']]),
-      InstrumentationScope: scope,
-      InstrumentationLibrary: scope,
+  #span(span: {
+    readonly name: string;
+    readonly id: string;
+    readonly parent: string;
+    readonly kind: number;
+    readonly start: TimeNs;
+    readonly end: TimeNs;
+    readonly attributes: Readonly<Record<string, string>>;
+    readonly error: string | undefined;
+  }): Span {
+    return {
+      traceId: hex(this.traceId),
+      spanId: hex(span.id),
+      traceState: '',
+      parentSpanId: hex(span.parent),
+      name: span.name,
+      kind: span.kind,
+      startTimeUnixNano: span.start,
+      endTimeUnixNano: span.end,
+      attributes: Object.entries(span.attributes).map(([key, value]) => ({
+        key,
+        value: { value: { $case: 'stringValue', value } },
+      })),
+      droppedAttributesCount: 0,
+      events: [],
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+      status: span.error === undefined ? undefined : { code: STATUS_ERROR, message: span.error },
+      flags: SAMPLED,
     };
-    return `${JSON.stringify(stub)}\n`;
+  }
+}
+
+/** The blob's text, a span at a time: what was received, then the build's own. */
+export function* encodeTrace(received: readonly ReceivedSpan[], own: ResourceSpans): Generator<string> {
+  const all = [
+    ...received,
+    ...own.scopeSpans.flatMap(({ scope, spans }) => spans.map((span) => ({ span, scope, resource: own.resource }))),
+  ];
+  const children = new Map<string, number>();
+  for (const { span } of all) {
+    const parent = Buffer.from(span.parentSpanId).toString('hex');
+    children.set(parent, (children.get(parent) ?? 0) + 1);
+  }
+  for (const one of all) {
+    const count = children.get(Buffer.from(one.span.spanId).toString('hex')) ?? 0;
+    yield `${JSON.stringify(spanStub(one, count))}\n`;
   }
 }

@@ -11,6 +11,7 @@ import type { SessionManager } from '../../session/types.ts';
 import { Remains } from '../../solver/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
+import { formatTraceParent, stepSpanId, TRACE_VALUE } from '../../trace/index.ts';
 import { RefResult, refOf } from '../ref-result.ts';
 import { execCacheMap } from './cache-map.ts';
 import { execFacts } from './facts.ts';
@@ -55,6 +56,13 @@ async function remainsOf(
   });
 }
 
+/** Of builds that share the step, the first has what runs in it in its trace. */
+function traceParentOf(vertex: Vertex, context: JobContext): string | undefined {
+  const [traceId] = context.values(TRACE_VALUE) as string[];
+  if (traceId === undefined) return undefined;
+  return formatTraceParent({ traceId, spanId: stepSpanId(traceId, vertex.digest) });
+}
+
 export function createExecOp(
   deps: ExecOpDeps,
   vertex: Vertex,
@@ -80,6 +88,7 @@ export function createExecOp(
           readonlyRootfs: step.root.readonly,
           secretEnv: await secretEnvironment(sessions, op.secretenv, context),
           // Read now: jobs that share the step may have relaxed it.
+          traceParent: traceParentOf(vertex, context),
           resources: linuxResources(vertex.options.metadata?.value as LinuxResources | undefined),
         });
         await runProcess(executor, step, meta, context);

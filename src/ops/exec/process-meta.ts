@@ -52,6 +52,7 @@ export interface MetaOptions {
   readonly readonlyRootfs: boolean;
   readonly secretEnv: readonly string[];
   readonly resources: LinuxResources | undefined;
+  readonly traceParent?: string | undefined;
 }
 
 /** Throws InvalidArgument. Secrets come last, so that they win. */
@@ -84,6 +85,7 @@ export function processMeta(
     validExitCodes: meta.validExitCodes,
     removeMountStubsRecursive: meta.removeMountStubsRecursive,
     ...(options.resources === undefined ? {} : { resources: options.resources }),
+    ...(options.traceParent === undefined ? {} : { traceParent: options.traceParent }),
     tty: false,
     ...(op.cdiDevices === undefined || op.cdiDevices.length === 0 ? {} : { devices: op.cdiDevices.map((d) => d.name) }),
   };
