@@ -10,6 +10,7 @@ import { Remains } from '../../solver/index.ts';
 import type { JobContext, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher, CreateOptions, ImmutableRef, MutableRef } from '../../storage/types.ts';
 import { sha256 } from '../op-digest.ts';
+import { stepSpanId } from '../../trace/index.ts';
 import { RefResult } from '../ref-result.ts';
 import { CacheMounts } from './cache-mounts.ts';
 import { createExecOp } from './index.ts';
@@ -98,6 +99,8 @@ interface Setup {
   readonly run?: (io: { stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream }) => Promise<void>;
   readonly secrets?: Record<string, string>;
   readonly resources?: unknown;
+  /** Ids of the traces of the builds that share the step. */
+  readonly traces?: readonly string[];
   readonly platform?: Platform;
 }
 
@@ -124,11 +127,12 @@ function setUp(op: DeepPartial<ExecOp>, setup: Setup = {}) {
     signal: new AbortController().signal,
     progress: { status() {}, warn() {}, log: (stream: number, data: Uint8Array) => logs.push(`${stream}:${data}`) },
     sessions: () => ['s'],
+    values: () => setup.traces ?? [],
   } as unknown as JobContext;
   const inputs = Array.from({ length: setup.inputs ?? 1 }, (_, i) => new RefResult('w', store.fixed(`in${i}`)));
   const message = ExecOp.decode(ExecOp.encode(ExecOp.fromPartial(op)).finish());
   const options = setup.resources === undefined ? {} : { metadata: { value: setup.resources } };
-  const vertex = { name: 'v', inputs: inputs.map(() => ({})), options } as unknown as Vertex;
+  const vertex = { digest: 'sha256:v', name: 'v', inputs: inputs.map(() => ({})), options } as unknown as Vertex;
   const deps = { accessor: store.accessor, executor, hasher, sessions, workerId: 'w', platforms: () => [platform] };
   const made = createExecOp(deps, vertex, message, setup.platform ?? platform, async () => () => {});
   const releaseInputs = async (): Promise<void> => {
@@ -385,6 +389,14 @@ void test('a step that fails leaves what each mount held', async () => {
   assert.deepEqual(ids(error.attachment.made), ['in0+', 'scratch+', 'in0+', 'in0', undefined]);
   await error.attachment.release();
   assert.deepEqual(all.store.held(), []);
+});
+
+void test('a process is below the span of its step, in the first of the builds', async () => {
+  const traces = ['ab'.repeat(16), 'cd'.repeat(16)];
+  const { step } = await run({ meta: { args: ['x'], cwd: '/' }, mounts: [root] }, { traces });
+  assert.equal(step.meta.traceParent, `00-${traces[0]}-${stepSpanId(traces[0], 'sha256:v')}-01`);
+  const alone = await run({ meta: { args: ['x'], cwd: '/' }, mounts: [root] });
+  assert.equal(alone.step.meta.traceParent, undefined);
 });
 
 void test('output goes to the log as it is', async () => {
