@@ -6,6 +6,7 @@ export * from './errors.ts';
 export * from './async.ts';
 export * from './clock.ts';
 export * from './ids.ts';
+export * from './recent-ids.ts';
 export * from './log.ts';
 export * from './progress.ts';
 export * from './step-log.ts';

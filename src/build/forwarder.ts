@@ -1,22 +1,33 @@
 /** LLBBridge on the control socket: finds the build that a call names and passes it on (metadata key: client/buildid upstream). */
-import { BuildError, Code, Deferred, abortable, invalidArgument, sleep } from '../base/index.ts';
+import { BuildError, Code, Deferred, abortable, invalidArgument, RecentIds, sleep } from '../base/index.ts';
 import { LLBBridgeDefinition } from '../proto/gateway.pb.ts';
 import type { Handlers, ServerCall } from '../rpc/index.ts';
 import type { GatewaySession } from './gateway-session.ts';
 
 const BUILD_ID_KEY = 'buildkit-controlapi-buildid';
 const REGISTRATION_WAIT_MS = 3000;
+/** The refused Solve says why: its answer should be there before the one that there is no such job. */
+const REFUSAL_DELAY_MS = 100;
 
 export class GatewayForwarder {
   readonly #sessions = new Map<string, GatewaySession>();
   readonly #waiting = new Map<string, Set<Deferred>>();
+  readonly #refused = new RecentIds({ lifetimeMs: REGISTRATION_WAIT_MS });
 
   /** Calls for the build are served until the returned function is called. */
   register(buildId: string, session: GatewaySession): () => void {
     if (this.#sessions.has(buildId)) throw new BuildError(Code.AlreadyExists, `build ID ${buildId} exists`);
     this.#sessions.set(buildId, session);
+    this.#refused.take(buildId);
     for (const waiter of this.#waiting.get(buildId) ?? []) waiter.resolve();
     return () => void this.#sessions.delete(buildId);
+  }
+
+  /** The build failed: who calls for it need not wait for it to be registered. */
+  refuse(buildId: string): void {
+    const waiters = this.#waiting.get(buildId);
+    if (waiters === undefined) this.#refused.add(buildId);
+    for (const waiter of waiters ?? []) waiter.resolve();
   }
 
   /** A client may call before its Solve has arrived: waits a little, then "no such job". */
@@ -31,7 +42,11 @@ export class GatewayForwarder {
     this.#waiting.set(buildId, waiters.add(registered));
     const giveUp = new AbortController();
     try {
-      await abortable(Promise.race([registered.promise, sleep(REGISTRATION_WAIT_MS, giveUp.signal)]), call.signal);
+      if (!this.#refused.take(buildId)) {
+        const patience = sleep(REGISTRATION_WAIT_MS, giveUp.signal);
+        await abortable(Promise.race([registered.promise, patience]), call.signal);
+      }
+      if (!this.#sessions.has(buildId)) await sleep(REFUSAL_DELAY_MS, call.signal);
     } finally {
       giveUp.abort();
       waiters.delete(registered);

@@ -65,6 +65,11 @@ function exportersOf(request: SolveRequest): ChosenExporter[] {
   }));
 }
 
+/** Without any definition (an empty one is scratch) and frontend the client itself is the frontend. */
+function isRemote({ Definition, Frontend }: SolveRequest): boolean {
+  return Definition === undefined && Frontend === '';
+}
+
 function checkRequest(request: SolveRequest): void {
   if (request.Ref === '') throw invalidArgument('build ref is required');
   if (request.SourcePolicy !== undefined) validatePolicy(request.SourcePolicy);
@@ -129,6 +134,15 @@ export class Builds {
 
   /** Resolves to SolveResponse.ExporterResponse when everything is exported. */
   async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceContext): Promise<Map<string, string>> {
+    try {
+      return await this.#solve(request, signal, traceParent);
+    } catch (error) {
+      if (isRemote(request)) this.#forwarder.refuse(request.Ref);
+      throw error;
+    }
+  }
+
+  async #solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceContext): Promise<Map<string, string>> {
     checkRequest(request);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const deviceGrants = parseDeviceGrants(request.Entitlements);
@@ -140,6 +154,7 @@ export class Builds {
     );
     const attestations = attestationsOf(request);
     const sessions = request.Session === '' ? [] : [request.Session];
+    const scope = scopeOf(request);
     const job = this.#env.solver.newJob(request.Ref, { sessions });
     const abort = new AbortController();
     const whole = AbortSignal.any([signal, abort.signal]);
@@ -153,7 +168,7 @@ export class Builds {
         sessionId: request.SourcePolicySession,
       },
       signal: whole,
-      scope: scopeOf(request),
+      scope,
       producers: this.#producers,
       frontends: {
         builtIn: (b, frontend, asked, depth) => new FrontendGateway(b, asked, depth).run(frontend, b.signal),
@@ -162,9 +177,7 @@ export class Builds {
     });
     job.setValue(BRIDGE_VALUE, bridge);
     job.setValue(COMPATIBILITY_VALUE, Number(request.CompatibilityVersion) || CURRENT_COMPATIBILITY);
-    // An empty definition is scratch; without any the client itself is the frontend.
-    const remote = request.Definition === undefined && request.Frontend === '';
-    const gateway = remote ? new GatewaySession(bridge, request.FrontendInputs, 0) : undefined;
+    const gateway = isRemote(request) ? new GatewaySession(bridge, request.FrontendInputs, 0) : undefined;
     let unregister: (() => void) | undefined;
     let record: ActiveRecord | undefined;
     let logging: Promise<void> | undefined;

@@ -206,13 +206,19 @@ export async function solve(
     .catch((error: unknown) => {
       throw daemonError(error, 'failed to solve');
     });
-  const running = runGateway?.({ ref, sessionId: session.id, attrs, signal }).catch(async (error: unknown) => {
-    // The daemon hears of the failure and fails the solve, whose error says more; this is for when it does not.
-    const patience = setTimeout(() => stop.abort(canceled()), SOLVE_PATIENCE_MS);
-    await solving.catch(() => {});
-    clearTimeout(patience);
-    throw error;
-  });
+  // A solve that was refused has no gateway to wait for.
+  const refused = new AbortController();
+  solving.catch(() => refused.abort(canceled()));
+  const gatewaySignal = AbortSignal.any([signal, refused.signal]);
+  const running = runGateway?.({ ref, sessionId: session.id, attrs, signal: gatewaySignal }).catch(
+    async (error: unknown) => {
+      // The daemon hears of the failure and fails the solve, whose error says more; this is for when it does not.
+      const patience = setTimeout(() => stop.abort(canceled()), SOLVE_PATIENCE_MS);
+      await solving.catch(() => {});
+      clearTimeout(patience);
+      throw error;
+    },
+  );
   const following = followStatus(channel, ref, solving, request.onStatus);
   // A tunnel that breaks must not leave the solve waiting for it.
   const onTunnelEnd = (): void => {

@@ -132,6 +132,9 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
       try {
         const traceParent = parseTraceParent(call.metadata.get('traceparent')?.[0]);
         return { ExporterResponse: await deps.builds.solve(request, call.signal, traceParent) };
+      } catch (error) {
+        if (request.Session !== '') await deps.sessions.settle(request.Session, call.signal);
+        throw error;
       } finally {
         solver.noJob(request.Ref);
         deps.onBuildEnd();

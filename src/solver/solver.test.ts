@@ -294,6 +294,18 @@ void test('jobs are found by id, also by those who come early', async () => {
   await solver.close();
 });
 
+void test('who asks for a job after it was refused is told at once, and only the first', async () => {
+  const { solver } = new ToyWorld();
+  const forEver = 1 << 30;
+  solver.noJob('x');
+  assert.equal(await solver.waitFor('x', forEver), undefined);
+  await assert.rejects(solver.waitFor('x', 5), { message: 'no such job x' });
+  solver.noJob('y');
+  const job = solver.newJob('y');
+  assert.equal(await solver.waitFor('y', forEver), job);
+  await solver.close();
+});
+
 /** A step that builds another edge in its place; `started` is called when it runs. */
 function nesting(world: ToyWorld, inner: Edge, started: () => void = () => {}): { solver: Solver; outer: Edge } {
   const outer = toy({ name: 'outer' });

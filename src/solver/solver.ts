@@ -1,5 +1,5 @@
 /** The jobs by their ids. */
-import { abortable, BuildError, Code, Deferred, notFound, throwIfAborted } from '../base/index.ts';
+import { abortable, BuildError, Code, Deferred, notFound, RecentIds, throwIfAborted } from '../base/index.ts';
 import { Graph } from './graph.ts';
 import { ActiveJob } from './job.ts';
 import type { Job, Solver, SolverOptions } from './types.ts';
@@ -13,6 +13,7 @@ export function createSolver(options: SolverOptions, graph = new Graph(options))
   const jobs = new Map<string, ActiveJob>();
   const arrivals = new Map<string, { readonly arrived: Deferred<Job | undefined>; waiters: number }>();
   const timers = new Map<string, NodeJS.Timeout>();
+  const refused = new RecentIds({ lifetimeMs: WAIT_MS });
 
   const forgetLater = (id: string): void => {
     const timer = setTimeout(() => {
@@ -28,16 +29,21 @@ export function createSolver(options: SolverOptions, graph = new Graph(options))
       if (jobs.has(id)) throw new BuildError(Code.AlreadyExists, `job ID ${id} exists`);
       const job = new ActiveJob(id, graph, sessions, () => forgetLater(id));
       jobs.set(id, job);
+      refused.take(id);
       arrivals.get(id)?.arrived.resolve(job);
       return job;
     },
     noJob(id) {
-      if (!jobs.has(id)) arrivals.get(id)?.arrived.resolve(undefined);
+      if (jobs.has(id)) return;
+      const waiting = arrivals.get(id);
+      if (waiting === undefined) refused.add(id);
+      else waiting.arrived.resolve(undefined);
     },
     find: (id) => jobs.get(id),
     async waitFor(id, timeoutMs = WAIT_MS, signal) {
       const job = jobs.get(id);
-      if (job !== undefined) return job;
+      // Told once: whoever asks after that means another try.
+      if (job !== undefined || refused.take(id)) return job;
       throwIfAborted(signal);
       let wait = arrivals.get(id);
       if (wait === undefined) arrivals.set(id, (wait = { arrived: new Deferred(), waiters: 0 }));
@@ -58,6 +64,7 @@ export function createSolver(options: SolverOptions, graph = new Graph(options))
       await Promise.all([...jobs.values()].map((j) => j.discard()));
       for (const timer of timers.values()) clearTimeout(timer);
       timers.clear();
+      refused.clear();
       jobs.clear();
     },
   };

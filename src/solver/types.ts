@@ -325,7 +325,7 @@ export interface Job {
 export interface Solver {
   /** Throws AlreadyExists. */
   newJob(id: string, options?: { readonly sessions?: readonly string[] }): Job;
-  /** What should have become a job was refused: whoever waits for it need not wait on. */
+  /** What should have become a job was refused: whoever waits for it, or is the next to ask soon after, need not wait. */
   noJob(id: string): void;
   find(id: string): Job | undefined;
   /** Throws NotFound when no job of that id appears in time; undefined: it was refused ({@link noJob}). */
