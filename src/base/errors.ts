@@ -101,6 +101,18 @@ const ERRNO_CODES: Readonly<Record<string, Code>> = {
   EHWPOISON: Code.Internal,
 };
 
+/** What Node says of a failed system call: `ENOENT: no such file or directory, open '/x' -> '/y'`. */
+const SYSTEM_CALL = /^E[A-Z0-9]+: (.+), (\w+)(?: '(.*?)'(?: -> '(.*)')?)?$/s;
+
+/** The same in the order and words that users of upstream know: `open /x: no such file or directory`. */
+function systemCallText(message: string): string {
+  const found = SYSTEM_CALL.exec(message);
+  if (found === null) return message;
+  const [, reason, call, path, target] = found;
+  const words = [call, path, target].filter((word) => word !== undefined).join(' ');
+  return `${words}: ${reason.replace('illegal operation on a directory', 'is a directory')}`;
+}
+
 /** SQLite's result code SQLITE_FULL, as node:sqlite throws it. */
 function isFullDatabase(error: Error): boolean {
   return (error as { errcode?: unknown }).errcode === 13;
@@ -120,7 +132,9 @@ export function toBuildError(thrown: unknown): BuildError {
     const errno = (thrown as NodeJS.ErrnoException).code;
     const known = typeof errno === 'string' ? ERRNO_CODES[errno] : undefined;
     const code = known ?? (isFullDatabase(thrown) ? Code.ResourceExhausted : Code.Unknown);
-    return new BuildError(code, thrown.message, { cause: thrown });
+    return new BuildError(code, errno === undefined ? thrown.message : systemCallText(thrown.message), {
+      cause: thrown,
+    });
   }
   return new BuildError(Code.Unknown, String(thrown));
 }

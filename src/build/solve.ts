@@ -2,7 +2,7 @@
  * The life of one Solve: job, bridge, frontend, evaluation, exports, history. Whatever happens, the job is discarded, refs
  * are released and the history record is finished.
  */
-import { BuildError, Code, invalidArgument, logger } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, logger, toBuildError } from '../base/index.ts';
 import type { ExporterInstance } from '../exporters/types.ts';
 import { parseAttestationRequests, parseProvenanceOptions, parseSbomOptions } from '../attest/index.ts';
 import type { ProvenanceOptions } from '../attest/index.ts';
@@ -14,6 +14,7 @@ import { resolveExports } from '../remotecache/index.ts';
 import type { ResolvedExports } from '../remotecache/index.ts';
 import type { Job } from '../solver/index.ts';
 import { COMPATIBILITY_VALUE, CURRENT_COMPATIBILITY } from '../sources/index.ts';
+import { answerError } from './answer-error.ts';
 import { BRIDGE_VALUE, Bridge, refsOf, releaseAll } from './bridge.ts';
 import { chooseBuiltin } from './builtin-frontend.ts';
 import { parseDeviceGrants } from './device-grants.ts';
@@ -136,9 +137,9 @@ export class Builds {
   async solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceContext): Promise<Map<string, string>> {
     try {
       return await this.#solve(request, signal, traceParent);
-    } catch (error) {
+    } catch (thrown) {
       if (isRemote(request)) this.#forwarder.refuse(request.Ref);
-      throw error;
+      throw answerError(toBuildError(thrown));
     }
   }
 
@@ -208,7 +209,7 @@ export class Builds {
       }
       return response;
     } catch (thrown) {
-      const error = describe(await this.#env.explain(thrown), signal);
+      const error = answerError(describe(await this.#env.explain(thrown), signal));
       abort.abort(error);
       job.closeProgress();
       await logging;

@@ -91,7 +91,7 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
     },
 
     async listWorkers(request) {
-      const matches = parseFilters(request.filter, 'worker');
+      const matches = parseFilters(request.filter);
       const fields = (path: readonly string[]): string | undefined => {
         if (path[0] === 'id') return worker.id;
         return path[0] === 'labels' ? worker.labels.get(path.slice(1).join('.')) : undefined;

@@ -2,7 +2,7 @@ import { FileSyncDefinition } from '../proto/filesync.pb.ts';
 import type { PacketChannel } from '../files/types.ts';
 import { rawMethod } from '../rpc/index.ts';
 import type { ClientStream } from '../rpc/types.ts';
-import { unimplemented } from '../base/index.ts';
+import { BuildError, Code } from '../base/index.ts';
 import { encodeValues } from './keys.ts';
 import type { Pairs } from './keys.ts';
 import type { SessionCaller } from './types.ts';
@@ -30,11 +30,11 @@ export function packetCall(call: ClientStream<Uint8Array, Uint8Array>): PacketCa
   };
 }
 
-/** Asks the client to send a directory; feed it to `receiveTree`. Throws Unimplemented "no local sources enabled". */
+/** Asks the client to send a directory; feed it to `receiveTree`. Throws "no local sources enabled". */
 export function pullDirectory(caller: SessionCaller, request: SyncRequest, signal?: AbortSignal): PacketCall {
   const definition = FileSyncDefinition.methods.diffCopy;
   if (!caller.supports(`/${FileSyncDefinition.fullName}/${definition.name}`)) {
-    throw unimplemented('no local sources enabled');
+    throw new BuildError(Code.Unknown, 'no local sources enabled');
   }
   const metadata: Pairs = [
     ...encodeValues('dir-name', [request.name]),

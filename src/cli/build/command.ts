@@ -1,15 +1,15 @@
-import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { flag, invalidArgument, logger, nowNs, randomId, wrapError } from '../../base/index.ts';
 import type { CommandSpec, FlagSpec } from '../../base/index.ts';
 import { runCredentialHelper } from '../../client/index.ts';
 import type { SolveRequest } from '../../client/index.ts';
 import type { StatusResponse } from '../../proto/control.pb.ts';
-import { Policy } from '../../proto/policy.pb.ts';
 import { provideAgents, provideAuth, provideSecrets } from '../../session/index.ts';
 import type { Attachable } from '../../session/index.ts';
 import type { Action, CommandContext } from '../context.ts';
 import { startProgress, statusJson } from '../progress/index.ts';
 import { CacheMetrics } from './cache-metrics.ts';
+import { readPolicy } from './policy-file.ts';
 import { parseExportCaches, parseImportCaches } from './caches.ts';
 import { readDefinition, withoutCache } from './definition.ts';
 import {
@@ -72,16 +72,6 @@ const flags: readonly FlagSpec[] = [
     "Where to output json cache metrics, use 'stdout' or 'stderr' for standard (error) output.",
   ),
 ];
-
-function readPolicy(path: string): Policy | undefined {
-  if (path === '') return undefined;
-  const text = readFileSync(path, 'utf8');
-  try {
-    return Policy.fromJSON(JSON.parse(text));
-  } catch (error) {
-    throw wrapError(error, `failed to unmarshal source-policy-file ${JSON.stringify(path)}`);
-  }
-}
 
 /** A step of the client's own, begun and ended at once. */
 function ownStep(name: string): StatusResponse {

@@ -25,7 +25,7 @@ export function parseLocals(values: readonly string[]): Map<string, string> {
   const directories = parsePairs(values);
   for (const path of directories.values()) {
     if (!existsSync(path)) throw invalidArgument(`resolve : lstat ${path}: no such file or directory`);
-    if (!statSync(path).isDirectory()) throw invalidArgument(`not a directory: ${path}`);
+    if (!statSync(path).isDirectory()) throw invalidArgument(`stat ${path}: not a directory`);
   }
   return directories;
 }

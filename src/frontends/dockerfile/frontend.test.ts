@@ -401,7 +401,7 @@ void test('what went wrong in another frontend points to where it was asked for'
   });
   assert.deepEqual(await lines('# syntax=x/y\nFROM scratch', {}, own), [Code.NotFound, 'no such image', 7]);
   assert.deepEqual(await lines('FROM scratch', { 'build-arg:BUILDKIT_SYNTAX': 'x/y' }, failed), [
-    Code.NotFound,
+    Code.Unknown,
     'failed with build-arg:BUILDKIT_SYNTAX = x/y: no such image',
     undefined,
   ]);

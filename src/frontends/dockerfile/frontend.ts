@@ -1,5 +1,5 @@
 /** One build: options checked, the Dockerfile read, each platform lowered and handed over to be solved. */
-import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError, wrapError } from '../../base/index.ts';
+import { BuildError, Code, jsonDetail, throwIfAborted, toBuildError } from '../../base/index.ts';
 import { sourceInfoJson } from '../../llb/index.ts';
 import type { ResultAttestation, SourceMap } from '../../llb/index.ts';
 import { defaultPlatform, formatPlatform, goJsonBytes, normalizePlatform } from '../../oci/index.ts';
@@ -89,7 +89,7 @@ async function forwarded(
     const error = toBuildError(thrown);
     if (hasSource(error)) throw error;
     if (found !== undefined) throw withSource(error, map, found.location);
-    throw wrapError(error, `failed with ${SYNTAX_ARGUMENT} = ${argument}`);
+    throw new LocatedError(error, [], `failed with ${SYNTAX_ARGUMENT} = ${argument}: ${error.message}`);
   }
 }
 

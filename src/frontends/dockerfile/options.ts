@@ -64,7 +64,7 @@ function wrapped<T>(what: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw prefixError(error, what);
+    throw textError(prefixError(error, what).message);
   }
 }
 

@@ -134,11 +134,11 @@ function describe(): Result {
   return result(all, table([['NAME', 'VERSION', 'DESCRIPTION'], ...rows]), DESCRIBE.Version);
 }
 
-/** Throws Unimplemented for what is not known. */
+/** Throws errdefs.Subrequest for what is not known, as every client expects it: without a code. */
 export function answerSubrequest(id: string, data: Uint8Array): Result {
   if (id === TARGETS.Name) return listTargets(data);
   if (id === DESCRIBE.Name) return describe();
-  throw new BuildError(Code.Unimplemented, `unsupported request ${id}`, {
+  throw new BuildError(Code.Unknown, `unsupported request ${id}`, {
     details: [jsonDetail('errdefs.Subrequest', { name: id })],
   });
 }

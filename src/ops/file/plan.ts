@@ -1,4 +1,4 @@
-import { invalidArgument } from '../../base/index.ts';
+import { BuildError, Code, invalidArgument } from '../../base/index.ts';
 import type { ChownOpt, FileAction } from '../../proto/ops.pb.ts';
 
 /** An input of the op (`index` below the number of inputs) or the result of an earlier action; undefined is scratch. */
@@ -43,7 +43,8 @@ export function planActions(actions: readonly FileAction[], inputCount: number):
   const userPlace = (option: ChownOpt['user']): Place | undefined => {
     if (option?.user?.$case !== 'byName') return undefined;
     const { input } = option.user.value;
-    if (input < 0n) throw invalidArgument(`invalid user index: ${input}`);
+    // Upstream's frontends come here with a name and no image to look it up in.
+    if (input < 0n) throw new BuildError(Code.Unknown, `invalid user index: ${input}`);
     return place(input, 'user');
   };
   const outputs = new Map<number, number>();

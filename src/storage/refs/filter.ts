@@ -15,13 +15,13 @@ const MAX_STEPS = 2_000_000;
  * Filters in containerd's syntax (github.com/containerd/containerd/filters): selectors `field.path`, `field==value`,
  * `field!=value`, `field~=pattern`, joined by commas, which all must hold; of several filters one must. No filters: everything.
  */
-export function parseFilters(texts: readonly string[], what: string): Filter {
+export function parseFilters(texts: readonly string[], what?: string): Filter {
   const budget = new StepBudget(MAX_STEPS);
   const filters = texts.map((text) => {
     try {
       return parseFilter(text, budget);
     } catch (error) {
-      throw wrapError(error, `failed to parse ${what} filters [${texts.join(' ')}]`);
+      throw what === undefined ? error : wrapError(error, `failed to parse ${what} filters [${texts.join(' ')}]`);
     }
   });
   return filters.length === 0 ? () => true : (fields) => filters.some((filter) => filter(fields));
@@ -79,10 +79,9 @@ class Scanner {
   }
 
   fail(why: string): Error {
-    const { length } = this.#text;
-    return invalidArgument(
-      `filters: parse error: [${this.#text.slice(0, this.#at)} >|${this.#text.slice(this.#at, length)}|< ]: ${why}: invalid argument`,
-    );
+    const read = this.#text.slice(0, this.#at);
+    const shown = this.atEnd ? read : `${read} >|${this.#text.slice(this.#at)}|< `;
+    return invalidArgument(`filters: parse error: [${shown}]: ${why}: invalid argument`);
   }
 
   take(text: string): boolean {
