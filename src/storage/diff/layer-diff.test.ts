@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
-import { TarReader } from '../../archive/index.ts';
+import { encodeTarHeader, TAR_TRAILER, TarReader } from '../../archive/index.ts';
 import type { TarHeader } from '../../archive/index.ts';
 import { mknod, setXattr } from '../../host/index.ts';
 import { convertBlob, writeLayer } from './index.ts';
@@ -165,6 +165,41 @@ void test('compressed layers hold the tar, whose digest is the diffId', async (t
   assert.deepEqual(
     entriesOf(readFileSync(join(dir, 'c'))).map((e) => [e.name, e.mtimeNs, e.data.length]),
     [['big', 0n, 5 << 20]],
+  );
+});
+
+void test('times of creation, which Windows layers have, are cut too', async (t) => {
+  const dir = workDir(t);
+  const header = (name: string, creation: string): Uint8Array =>
+    encodeTarHeader({
+      name,
+      type: '5',
+      mode: 0o755,
+      uid: 0,
+      gid: 0,
+      size: 0,
+      mtimeNs: 2_000_000_000_000_000_000n,
+      linkname: '',
+      uname: '',
+      gname: '',
+      devmajor: 0,
+      devminor: 0,
+      format: 'pax',
+      pax: new Map([
+        ['LIBARCHIVE.creationtime', creation],
+        ['MSWINDOWS.fileattr', '16'],
+      ]),
+    });
+  const source = join(dir, 'windows');
+  writeFileSync(source, Buffer.concat([header('Files', '2000000000.5'), header('Hives', '1650000000.0'), TAR_TRAILER]));
+  const path = join(dir, 'cut');
+  await convertBlob({ source, path, compression: { type: 'uncompressed' }, clampMtimeNs: 1_700_000_000_000_000_000n });
+  assert.deepEqual(
+    entriesOf(readFileSync(path)).map(({ name, mtimeNs, pax }) => [name, mtimeNs, Object.fromEntries(pax ?? [])]),
+    [
+      ['Files', 1_700_000_000_000_000_000n, { 'LIBARCHIVE.creationtime': '1700000000.0', 'MSWINDOWS.fileattr': '16' }],
+      ['Hives', 1_700_000_000_000_000_000n, { 'LIBARCHIVE.creationtime': '1650000000.0', 'MSWINDOWS.fileattr': '16' }],
+    ],
   );
 });
 

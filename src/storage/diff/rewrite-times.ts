@@ -1,11 +1,26 @@
 import { TAR_TRAILER, tarPadding, TarReader, tarDataSize } from '../../archive/index.ts';
-import type { TarHeader } from '../../archive/index.ts';
+import type { ByteString, TarHeader } from '../../archive/index.ts';
+import { readFileRecords, WindowsRecord } from '../../archive/windows/index.ts';
 import { TarChunks } from './chunks.ts';
 
 const ZEROS = new Uint8Array(256 << 10);
 
 function earlier(ns: bigint, limit: bigint): bigint {
   return ns > limit ? limit : ns;
+}
+
+/**
+ * Records with the time of creation, which Windows layers have, no later than `limit`; others as they are. A layer that this
+ * daemon made says it as containerd does, and so does a time that is cut.
+ */
+function createdBy(pax: Map<ByteString, ByteString>, limit: bigint): void {
+  const key = WindowsRecord.CreationTime;
+  const value = pax.get(key);
+  if (value === undefined) return;
+  const { creationTimeNs } = readFileRecords(new Map([[key, value]]));
+  if (creationTimeNs !== undefined && creationTimeNs > limit) {
+    pax.set(key, `${limit / 1_000_000_000n}.${limit % 1_000_000_000n}`);
+  }
 }
 
 /** What a sparse file of the archive leaves out comes as zeros, so the pieces are not made before they can be taken. */
@@ -27,6 +42,7 @@ export async function* rewriteTimes(tar: AsyncIterable<Uint8Array>, limitNs: big
       at = 0;
       const records =
         pax === undefined ? undefined : new Map([...pax].filter(([key]) => !key.startsWith('GNU.sparse.')));
+      if (records !== undefined) createdBy(records, limitNs);
       pieces.push({
         header: {
           ...rest,
