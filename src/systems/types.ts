@@ -41,9 +41,15 @@ export interface UserRules {
   readonly database: { readonly users: string; readonly groups: string } | undefined;
 }
 
+export interface LayerRules {
+  /** A layer that was made on nothing can be put on any other. */
+  readonly standAlone: boolean;
+}
+
 export interface System {
   readonly paths: PathRules;
   readonly shell: ShellRules;
   readonly environment: EnvironmentRules;
   readonly users: UserRules;
+  readonly layers: LayerRules;
 }

@@ -135,7 +135,7 @@ void test('what a step takes from the context is asked for with slashes', async 
     lines(
       'FROM scratch',
       'COPY dir\\a.txt C:\\dir\\b ./',
-      'COPY --parents x\\.\\y\\*.md .',
+      'COPY --parents --exclude=x\\*.bak x\\.\\y\\*.md .',
       'ADD https://e.com/f.exe .',
     ),
   );
@@ -143,12 +143,12 @@ void test('what a step takes from the context is asked for with slashes', async 
   const local = source.find((s) => s.identifier === 'local://context');
   assert.deepEqual(JSON.parse(local?.attrs.get('local.followpaths') ?? ''), ['dir/a.txt', 'dir/b', 'x/y/*.md']);
   assert.deepEqual(
-    copiesOf(built).map((c) => [c.src, c.includePatterns, c.dest]),
+    copiesOf(built).map((c) => [c.src, c.includePatterns, c.excludePatterns, c.dest]),
     [
-      ['/dir/a.txt', [], '/'],
-      ['/dir/b', [], '/'],
-      ['/x', ['y/*.md'], '/'],
-      ['/f.exe', [], '/'],
+      ['/dir/a.txt', [], [], '/'],
+      ['/dir/b', [], [], '/'],
+      ['/x', ['y/*.md'], ['x/*.bak'], '/'],
+      ['/f.exe', [], [], '/'],
     ],
   );
   const ignored = await build(lines('FROM scratch', 'COPY dir\\a.txt .'), undefined, undefined, 'dir/a.txt\n');
@@ -212,6 +212,15 @@ void test('SHELL: a path whose backslashes make it no JSON', async () => {
   await assert.rejects(build(lines('FROM scratch', 'SHELL cmd')), {
     message: 'dockerfile parse error on line 3: SHELL requires the arguments to be in JSON form',
   });
+});
+
+void test('COPY --link makes no layer on nothing', async () => {
+  const text = lines('FROM win', 'COPY --link --chown=ContainerUser a C:\\x\\');
+  const kinds = async (...given: Parameters<typeof build>): Promise<(string | undefined)[]> =>
+    (await build(...given)).ops.map(({ op }) => op?.$case);
+  assert.equal((await kinds(text)).includes('merge'), false);
+  const linux = { ...golden.base.config, os: 'linux', 'os.version': undefined, 'os.features': undefined };
+  assert.equal((await kinds(text, { platform: 'linux/amd64' }, linux)).includes('merge'), true);
 });
 
 void test('several versions and systems at once', async () => {

@@ -149,8 +149,9 @@ async function pull(
 
 /** Layers of Windows have a form of their own: no step could work on those of the other kind. */
 function checkLayers(config: Image, platform: Platform, written: string): void {
-  const { os = '' } = config;
-  if (os === '' || (os === 'windows') === (platform.os === 'windows')) return;
+  if (!config.os) return;
+  const { os } = normalizePlatform(configPlatform(config));
+  if ((os === 'windows') === (platform.os === 'windows')) return;
   const [actual, expected] = shownPlatforms(config, platform);
   throw textError(
     `base image ${written} is for ${actual}, the build for ${expected}: ` +

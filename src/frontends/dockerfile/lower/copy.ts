@@ -100,7 +100,7 @@ class CopyLowering {
       mode: checkMode(command.chmod),
       createDestPath: true,
       ...(command.chown === '' ? {} : { owner: owner(command.chown) }),
-      ...(command.excludes.length === 0 ? {} : { excludePatterns: command.excludes }),
+      ...(command.excludes.length === 0 ? {} : { excludePatterns: command.excludes.map(this.#paths.toSlash) }),
     };
     this.#checksum = checkChecksum(command);
   }
@@ -234,7 +234,8 @@ class CopyLowering {
       locations: locations(this.#lowering, location),
       ignoreCache: stage.ignoreCache,
     };
-    if (!link || chmod !== '' || !this.#lowering.caps.has('mergeop')) {
+    const canLink = stage.system.layers.standAlone && this.#lowering.caps.has('mergeop');
+    if (!link || chmod !== '' || !canLink) {
       stage.state = stage.state.file(action, options);
       return;
     }

@@ -1,0 +1,3 @@
+import type { LayerRules } from '../types.ts';
+
+export const linuxLayers: LayerRules = { standAlone: true };
