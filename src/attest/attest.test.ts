@@ -53,6 +53,7 @@ void test('options of provenance: modes, versions, flags', () => {
       reproducible: true,
       inlineOnly: true,
       filename: 'provenance.json',
+      captureUsage: false,
       completeMaterials: false,
     },
   );
@@ -241,6 +242,7 @@ void test('v1, in full: the fields of the machine and of the config in the order
     buildConfig: { llbDefinition: [{ id: 'step0', op: {}, n: 1n }] },
     source: undefined,
     layers: undefined,
+    sysUsage: undefined,
   };
   const text = encodePredicate(
     'v1',

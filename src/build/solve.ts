@@ -223,6 +223,7 @@ export class Builds {
       throw error;
     } finally {
       unregister?.();
+      provenance.close();
       abort.abort();
       bridge.close();
       if (outcome.result !== undefined) await releaseAll(outcome.result);

@@ -6,5 +6,7 @@ export { createRuncExecutor } from './runc-executor.ts';
 export type { RuncExecutor, RuncExecutorOptions } from './runc-executor.ts';
 export { createNetworks } from './network/index.ts';
 export type { NetworkOptions, Networks } from './network/index.ts';
+export { readSystemUsage, Sampler } from './usage/index.ts';
+export type { Sampling, StepUsage, SystemSample } from './usage/index.ts';
 export { DeviceRegistry } from './cdi/index.ts';
 export type { Device, DeviceRequest } from './cdi/index.ts';

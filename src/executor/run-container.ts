@@ -21,6 +21,8 @@ import { buildSpec } from './spec/index.ts';
 import type { OciSpec, SpecNetwork } from './spec/index.ts';
 import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
 import { tracingEnvironment, tracingMount } from './tracing.ts';
+import { recordStepUsage } from './usage/index.ts';
+import type { StepUsage } from './usage/index.ts';
 import { resolveUser } from './user.ts';
 
 export interface ContainerPlace {
@@ -52,6 +54,8 @@ export interface Container {
 export interface RunOptions {
   readonly signal: AbortSignal;
   readonly onStarted?: () => void;
+  /** Told what the process used when it has ended, where the kernel tells. */
+  readonly onUsage?: (usage: StepUsage) => void;
 }
 
 const FILE_OPTIONS = ['rbind', 'ro', 'nosuid', 'noexec', 'nodev'];
@@ -229,6 +233,7 @@ async function runPrepared(
   throwIfAborted(signal);
   const args = ['run', '--bundle', bundle, '--keep', '--pid-file', pidFile, id];
   let ended = false;
+  let endUsage: ReturnType<typeof recordStepUsage>;
   const exit = await callProcess(
     {
       id,
@@ -243,11 +248,19 @@ async function runPrepared(
       async onExit(how) {
         // Killed, or gone wrong: the runtime itself clears up.
         ended = how.code !== null && !signal.aborted;
+        if (endUsage !== undefined) options.onUsage?.(endUsage());
         await endExecs(container);
       },
     },
     io,
-    { ...options, dropOutput: signal },
+    {
+      ...options,
+      onStarted() {
+        if (options.onUsage !== undefined) endUsage = recordStepUsage(container.cgroup);
+        options.onStarted?.();
+      },
+      dropOutput: signal,
+    },
   );
   const outOfMemory = exit.code !== 0 && wasOutOfMemory(container.cgroup);
   const failure = exit.code === 0 ? undefined : await runtimeError(log);

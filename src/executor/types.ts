@@ -1,5 +1,6 @@
 /** Runs processes in containers. Knows mounts and OCI specs, not LLB. */
 import type { Readable, Writable } from 'node:stream';
+import type { StepUsage } from './usage/index.ts';
 import type { Mountable } from '../storage/types.ts';
 
 export interface ExecMount {
@@ -65,14 +66,17 @@ export interface ExitErrorInfo {
 }
 
 export interface Executor {
-  /** Resolves when the process has ended with a valid exit code. `onStarted` comes before any output. */
+  /**
+   * Resolves when the process has ended with a valid exit code. `onStarted` comes before any output; `onUsage` when the
+   * process has ended, where the kernel tells what it used.
+   */
   run(
     id: string | undefined,
     root: ExecMount,
     mounts: readonly ExecMount[],
     meta: ProcessMeta,
     io: ProcessIo,
-    options: { signal: AbortSignal; onStarted?: () => void },
+    options: { signal: AbortSignal; onStarted?: () => void; onUsage?: (usage: StepUsage) => void },
   ): Promise<void>;
   /** A further process in the running container `id`. */
   exec(

@@ -82,7 +82,7 @@ void describe('attestations', { skip, timeout: 240_000 }, () => {
     const name = `${registry.host}/attested:1`;
     const said = await build(
       '--opt',
-      'attest:provenance=builder-id=us',
+      'attest:provenance=builder-id=us,capture-usage=true',
       ...sbom(),
       '--output',
       `type=image,name=${name},push=true`,
@@ -141,7 +141,8 @@ void describe('attestations', { skip, timeout: 240_000 }, () => {
     const { locals, secrets } = buildDefinition.externalParameters.request;
     assert.deepEqual(locals, [{ name: 'context' }, { name: 'dockerfile' }]);
     assert.deepEqual(secrets, [{ id: 'key', optional: true }]);
-    const { source, layers: stepLayers } = runDetails.metadata.buildkit_metadata;
+    const { source, layers: stepLayers, sysUsage } = runDetails.metadata.buildkit_metadata;
+    assert.ok(sysUsage[0].memoryStat.total > 0 && sysUsage[0].cpuStat.user > 0, JSON.stringify(sysUsage));
     assert.equal(Buffer.from(source.infos[0].data, 'base64').toString(), DOCKERFILE);
     const all = Object.values(stepLayers as Record<string, { digest: string }[][]>).flat(2);
     for (const layer of layers) assert.ok(all.some((l) => l.digest === layer.digest));

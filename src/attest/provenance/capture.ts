@@ -44,6 +44,7 @@ export class Capture implements Sources {
   readonly local: LocalMaterial[] = [];
   readonly secrets = new Map<string, Credential>();
   readonly ssh = new Map<string, Credential>();
+  readonly usage = new Map<string, unknown>();
   network = false;
   incomplete = false;
   request: CapturedRequest | undefined;
@@ -60,6 +61,7 @@ export class Capture implements Sources {
     for (const material of facts.materials ?? []) this.addMaterial(material);
     for (const secret of facts.secrets ?? []) addCredential(this.secrets, secret);
     for (const agent of facts.ssh ?? []) addCredential(this.ssh, agent.id === '' ? { ...agent, id: 'default' } : agent);
+    for (const [vertex, usage] of facts.usage ?? []) this.usage.set(vertex, usage);
     this.network ||= facts.network ?? false;
     this.incomplete ||= facts.incomplete ?? false;
   }
@@ -101,6 +103,7 @@ export class Capture implements Sources {
       ssh: [...other.ssh.values()],
       network: other.network,
       incomplete: other.incomplete,
+      usage: other.usage,
     });
   }
 

@@ -66,4 +66,6 @@ export interface StepFacts {
   readonly network?: boolean;
   /** It used what nobody could name. */
   readonly incomplete?: boolean;
+  /** What it used of the machine when it ran, ready as JSON, by the digest of its vertex. */
+  readonly usage?: ReadonlyMap<string, unknown>;
 }

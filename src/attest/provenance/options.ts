@@ -10,6 +10,8 @@ export interface ProvenanceOptions {
   /** Only for images that are pushed or stored, not for files. */
   readonly inlineOnly: boolean;
   readonly filename: string;
+  /** What the build and its steps used of the machine, too. */
+  readonly captureUsage: boolean;
   /** Fails the build where a material is not known. */
   readonly completeMaterials: boolean;
 }
@@ -44,6 +46,7 @@ export function parseProvenanceOptions(said: ReadonlyMap<string, string>): Prove
     reproducible: flag(said, 'reproducible'),
     inlineOnly: parseGoBool(said.get('inline-only') ?? '') ?? false,
     filename: said.get('filename') ?? 'provenance.json',
+    captureUsage: parseGoBool(said.get('capture-usage') ?? '') ?? false,
     completeMaterials: flag(said, 'complete-materials'),
   };
 }

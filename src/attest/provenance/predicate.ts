@@ -39,6 +39,8 @@ export interface BuildDetails {
   readonly buildConfig: GoJsonValue;
   readonly source: GoJsonValue | undefined;
   readonly layers: GoJsonValue | undefined;
+  /** Samples of the machine during the build. */
+  readonly sysUsage: GoJsonValue | undefined;
 }
 
 export interface ProvenanceFacts {
@@ -160,7 +162,12 @@ function withCustom(own: Readonly<Record<string, GoJsonValue | undefined>>, fact
 
 function buildkitMetadata(facts: ProvenanceFacts, vcs: ReadonlyMap<string, string>): GoJsonValue {
   const { details } = facts;
-  return { vcs: vcs.size === 0 ? undefined : vcs, source: details?.source, layers: details?.layers };
+  return {
+    vcs: vcs.size === 0 ? undefined : vcs,
+    source: details?.source,
+    layers: details?.layers,
+    sysUsage: details?.sysUsage,
+  };
 }
 
 /** The predicate as indented JSON. Throws when a material has a name that is none. */

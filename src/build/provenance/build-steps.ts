@@ -45,7 +45,10 @@ function inOrder(ops: ReadonlyMap<string, Op>, last: string): string[] {
   return order;
 }
 
-function stepsOf(definition: Definition | undefined): Steps | undefined {
+type Usage = ReadonlyMap<string, unknown>;
+const NO_USAGE: Usage = new Map();
+
+function stepsOf(definition: Definition | undefined, usage: Usage): Steps | undefined {
   if (definition === undefined || definition.def.length === 0) return undefined;
   const ops = new Map(
     definition.def.map((bytes) => [`sha256:${createHash('sha256').update(bytes).digest('hex')}`, decode(bytes)]),
@@ -63,6 +66,7 @@ function stepsOf(definition: Definition | undefined): Steps | undefined {
       id: `step${i}`,
       op: opJson({ ...op, inputs: [] }),
       inputs: inputs.length === 0 ? undefined : inputs,
+      resourceUsage: usage.get(digest) as GoJsonValue | undefined,
     };
   });
   return { steps, numbers };
@@ -87,16 +91,17 @@ function sourceJson({ Source: source }: Definition, numbers: StepNumbers): GoJso
       filename: filename || undefined,
       language: language || undefined,
       data: data.length === 0 ? undefined : data,
-      ...configJson(stepsOf(definition)),
+      ...configJson(stepsOf(definition, NO_USAGE)),
     })),
   };
 }
 
-/** The whole definition of a result, with the files that it was written in. */
+/** The whole definition of a result, with the files that it was written in. `usage`: of steps, by their digests. */
 export function describeBuild(
   definition: Definition,
-): Omit<BuildDetails, 'layers'> & { readonly numbers: StepNumbers } {
-  const steps = stepsOf(definition);
+  usage: Usage = NO_USAGE,
+): Omit<BuildDetails, 'layers' | 'sysUsage'> & { readonly numbers: StepNumbers } {
+  const steps = stepsOf(definition, usage);
   const numbers = steps?.numbers ?? new Map<string, number>();
   return { buildConfig: configJson(steps), source: sourceJson(definition, numbers), numbers };
 }

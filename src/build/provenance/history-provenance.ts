@@ -23,7 +23,7 @@ export async function keepProvenance(
 ): Promise<Map<string, Descriptor>> {
   const { builderId, content, context } = options;
   const keep = async (ref: LazyRef, capture: Capture): Promise<Descriptor> => {
-    const full = { version: VERSION, mode: 'max', builderId, reproducible: false } as const;
+    const full = { version: VERSION, mode: 'max', builderId, reproducible: false, captureUsage: true } as const;
     const bytes = await maker.predicate(ref, capture, full, context);
     const writer = await content.writer(`history-provenance-${randomId()}`);
     try {

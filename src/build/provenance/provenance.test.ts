@@ -122,6 +122,13 @@ void test('a definition as steps: inputs first, without what names a session', (
   assert.deepEqual(llbDefinition[2].op.Op, {});
   assert.deepEqual([...digestMapping.values()], ['step0', 'step1', 'step2']);
   assert.equal(numbers.size, 3);
+  const used = { samples: [{ timestamp: 'now' }] };
+  const measured = describeBuild(state.marshal(), new Map([[[...digestMapping.keys()][1], used]])).buildConfig;
+  const steps = (measured as { llbDefinition: any[] }).llbDefinition;
+  assert.deepEqual(
+    steps.map((step) => step.resourceUsage),
+    [undefined, used, undefined],
+  );
   const session = describeBuild(local('c', { sessionId: 's' } as object).marshal());
   assert.doesNotMatch(
     JSON.stringify(session.buildConfig, (_, v) => (v instanceof Map ? [...v] : typeof v === 'bigint' ? Number(v) : v)),

@@ -2,9 +2,12 @@
 import { BuildError, Code, jsonDetail, nowNs, randomId, VERSION } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import { encodePredicate, predicateType } from '../../attest/index.ts';
-import type { Capture, ProvenanceOptions } from '../../attest/index.ts';
+import type { BuildDetails, Capture, ProvenanceOptions } from '../../attest/index.ts';
+import { readSystemUsage, Sampler } from '../../executor/index.ts';
+import type { Sampling, SystemSample } from '../../executor/index.ts';
 import { platformsOf, refOfPlatform } from '../../exporters/index.ts';
 import type { BuildResult, ResultAttestation } from '../../llb/index.ts';
+import type { GoJsonValue } from '../../oci/index.ts';
 import type { StorageContext } from '../../storage/types.ts';
 import type { LazyRef } from '../lazy-ref.ts';
 import { describeBuild } from './build-steps.ts';
@@ -14,12 +17,16 @@ import { stepLayers } from './step-layers.ts';
 
 type LazyResult = BuildResult<LazyRef | undefined>;
 
+const MAX_SAMPLES = 20;
+
 /** What all provenance of one build has in common. */
 export interface Invocation {
   readonly id: string;
   readonly started: TimeNs;
   readonly compatibilityVersion: number;
   readonly customEnv: ReadonlyMap<string, unknown>;
+  /** Of the machine, since the build began. */
+  readonly usage: Sampling<SystemSample>;
   /** When the first provenance was written; the same from then on. */
   finished(): TimeNs;
 }
@@ -31,6 +38,7 @@ export function beginInvocation(compatibilityVersion: number, customEnv: Readonl
     started: nowNs(),
     compatibilityVersion,
     customEnv,
+    usage: new Sampler(readSystemUsage, MAX_SAMPLES),
     finished: () => (finished ??= nowNs()),
   };
 }
@@ -63,7 +71,7 @@ export class ProvenanceMaker {
   async predicate(
     ref: LazyRef,
     capture: Capture,
-    options: Pick<ProvenanceOptions, 'version' | 'mode' | 'builderId' | 'reproducible'>,
+    options: Pick<ProvenanceOptions, 'version' | 'mode' | 'builderId' | 'reproducible' | 'captureUsage'>,
     context: StorageContext,
   ): Promise<Uint8Array> {
     const { id, started, compatibilityVersion, customEnv } = this.#invocation;
@@ -77,7 +85,7 @@ export class ProvenanceMaker {
       started,
       finished,
       compatibilityVersion,
-      details: options.mode === 'min' ? undefined : await details(ref, context),
+      details: options.mode === 'min' ? undefined : await this.#details(ref, capture, options.captureUsage, context),
       dockerfileVersion: frontend === 'dockerfile.v0' ? VERSION.dockerfile : undefined,
       customEnv,
       readGitUrl,
@@ -112,12 +120,21 @@ export class ProvenanceMaker {
     }
     return { ...result, attestations };
   }
-}
 
-async function details(
-  ref: LazyRef,
-  context: StorageContext,
-): Promise<Parameters<typeof encodePredicate>[1]['details']> {
-  const { buildConfig, source, numbers } = describeBuild(ref.definition);
-  return { buildConfig, source, layers: await stepLayers(await ref.result(context.signal), numbers, context) };
+  async #details(ref: LazyRef, capture: Capture, withUsage: boolean, context: StorageContext): Promise<BuildDetails> {
+    const { buildConfig, source, numbers } = describeBuild(ref.definition, withUsage ? capture.usage : undefined);
+    const layers = await stepLayers(await ref.result(context.signal), numbers, context);
+    const samples = withUsage ? this.#invocation.usage.stop() : [];
+    return {
+      buildConfig,
+      source,
+      layers,
+      sysUsage: samples.length === 0 ? undefined : (samples as unknown as GoJsonValue),
+    };
+  }
+
+  /** Nothing more is measured. */
+  close(): void {
+    this.#invocation.usage.stop();
+  }
 }

@@ -4,6 +4,7 @@
  * other platforms.
  */
 import { toBuildError } from '../../base/index.ts';
+import type { StepUsage } from '../../executor/index.ts';
 import type { Executor } from '../../executor/types.ts';
 import type { Platform } from '../../oci/types.ts';
 import type { ExecOp, LinuxResources, Mount } from '../../proto/ops.pb.ts';
@@ -71,6 +72,7 @@ export function createExecOp(
   slot: (signal: AbortSignal) => Promise<() => void>,
 ): Op {
   const { accessor, executor, sessions } = deps;
+  let usage: ReadonlyMap<string, StepUsage> | undefined;
   return {
     async cacheMap() {
       return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length, vertex.name), done: true };
@@ -91,7 +93,7 @@ export function createExecOp(
           traceParent: traceParentOf(vertex, context),
           resources: linuxResources(vertex.options.metadata?.value as LinuxResources | undefined),
         });
-        await runProcess(executor, step, meta, context);
+        await runProcess(executor, step, meta, context, (measured) => (usage = new Map([[vertex.digest, measured]])));
         const refs = await commitOutputs(step);
         return refs.map((ref) => new RefResult(deps.workerId, ref));
       } catch (error) {
@@ -103,6 +105,6 @@ export function createExecOp(
       }
     },
     acquire: slot,
-    facts: () => execFacts(op),
+    facts: () => ({ ...execFacts(op), ...(usage === undefined ? {} : { usage }) }),
   };
 }

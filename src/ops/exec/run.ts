@@ -1,4 +1,5 @@
 import { logLimits, StepLog, wrapError } from '../../base/index.ts';
+import type { StepUsage } from '../../executor/index.ts';
 import type { Executor, ProcessMeta } from '../../executor/types.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
@@ -11,12 +12,20 @@ export async function runProcess(
   step: StepMounts,
   meta: ProcessMeta,
   context: JobContext,
+  onUsage?: (usage: StepUsage) => void,
 ): Promise<void> {
   const limits = logLimits(process.env);
   const stdout = new StepLog(context.progress, 1, limits);
   const stderr = new StepLog(context.progress, 2, limits);
   try {
-    await executor.run(undefined, step.root, step.mounts, meta, { stdout, stderr }, { signal: context.signal });
+    await executor.run(
+      undefined,
+      step.root,
+      step.mounts,
+      meta,
+      { stdout, stderr },
+      { signal: context.signal, ...(onUsage === undefined ? {} : { onUsage }) },
+    );
   } catch (error) {
     stdout.showTail();
     stderr.showTail();
