@@ -1,6 +1,5 @@
 /** The frontend's options, checked: what `docker build` and `buildctl --opt` pass. */
 import { isIP } from 'node:net';
-import { toBuildError } from '../../base/index.ts';
 import { parseAttestationRequests, parseSbomOptions } from '../../attest/index.ts';
 import type { SbomOptions } from '../../attest/index.ts';
 import {
@@ -71,17 +70,13 @@ function wrapped<T>(what: string, work: () => T): T {
 
 /** Throws for what is no platform that could be built for. */
 function targetPlatform(text: string): Platform {
-  try {
-    const platform = parsePlatform(text);
-    checkOsVersion(platform);
-    return normalizePlatform(platform);
-  } catch (error) {
-    throw textError(`failed to parse target platform ${text}: ${toBuildError(error).message}`);
-  }
+  const platform = parsePlatform(text);
+  checkOsVersion(platform);
+  return normalizePlatform(platform);
 }
 
 function platforms(text: string): Platform[] {
-  return text.split(',').map(targetPlatform);
+  return text.split(',').map((p) => wrapped(`failed to parse target platform ${p}`, () => targetPlatform(p)));
 }
 
 function resolveMode(text: string): ResolveMode {
