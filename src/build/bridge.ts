@@ -120,7 +120,7 @@ export class Bridge {
     let result: BuildResult<LazyRef | undefined>;
     if (hasDefinition) {
       // A cache of elsewhere may have what could not be made here.
-      if ((request.cacheImports ?? []).length === 0) refuseForeignSteps(definition, this.env.worker.platforms());
+      if ((request.cacheImports ?? []).length === 0) await refuseForeignSteps(definition, this.env.worker.platforms());
       const ref = new LazyRef(definition, async (d, signal, onCapture) => {
         const built = await this.build(d, signal, request);
         onCapture(captureEdge(this.job, built.edge));

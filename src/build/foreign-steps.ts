@@ -1,6 +1,6 @@
 /** Steps that nobody here could run are refused when they are handed in: nothing is pulled for them. */
 import { createHash } from 'node:crypto';
-import { jsonDetail, toBuildError } from '../base/index.ts';
+import { jsonDetail, toBuildError, Turn } from '../base/index.ts';
 import { platformFromPb } from '../llb/index.ts';
 import { normalizePlatform } from '../oci/index.ts';
 import type { Platform } from '../oci/index.ts';
@@ -21,8 +21,10 @@ function decode(bytes: Uint8Array): Op | undefined {
 }
 
 /** Throws FailedPrecondition with the lines of the step. `platforms` are those of the worker. */
-export function refuseForeignSteps(definition: Definition, platforms: readonly Platform[]): void {
+export async function refuseForeignSteps(definition: Definition, platforms: readonly Platform[]): Promise<void> {
+  const turn = new Turn();
   for (const bytes of definition.def) {
+    if (turn.isSpent) await turn.pass();
     const op = decode(bytes);
     if (op?.op?.$case !== 'exec' || op.platform === undefined) continue;
     try {
