@@ -7,25 +7,36 @@ import type { PacketBlock } from './packet-codec.ts';
 
 const SLOT = 512 << 10;
 const SLOTS = 4;
-/** While blocks go by faster than this, a few are gathered: a message between threads costs as much as many packets. */
+/**
+ * Bytes for which smaller slots do, of that size: most transfers find that nothing has changed, and the megabytes for the others
+ * would have to be cleared each time.
+ */
+const FEW = 32 << 10;
+/** While many blocks go by faster than this, a few are gathered: a message between threads costs as much as many packets. */
 const GATHER_MS = 3;
 const ENOUGH = 128 << 10;
 /** Of packets without data, which a slot would have no end of. */
 const MAX_PACKETS = 16_384;
 
 interface Filling {
-  readonly slot: number;
+  readonly slot: Uint8Array<SharedArrayBuffer>;
   size: number;
   readonly ends: number[];
 }
 
+function slotsOf(size: number): Uint8Array<SharedArrayBuffer>[] {
+  const memory = new SharedArrayBuffer(size * SLOTS);
+  return Array.from({ length: SLOTS }, (_, i) => new Uint8Array(memory, size * i, size));
+}
+
 export class InboundBlocks {
   readonly #post: (block: PacketBlock, transfer: ArrayBuffer[]) => void;
-  /** Made with the first packet. */
-  #memory: SharedArrayBuffer | undefined;
-  readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
+  /** Of all slots; none is made before the first packet. */
+  #slotSize = 0;
+  #free: Uint8Array<SharedArrayBuffer>[] = [];
   /** Posted and not worked on yet, in order; undefined stands for a block with memory of its own. */
-  readonly #posted: Array<number | undefined> = [];
+  readonly #posted: Array<Uint8Array<SharedArrayBuffer> | undefined> = [];
+  #received = 0;
   #filling: Filling | undefined;
   #lastPost = 0;
   #gathering: NodeJS.Timeout | undefined;
@@ -50,8 +61,13 @@ export class InboundBlocks {
         this.#post(block, [block.bytes.buffer as ArrayBuffer]);
         continue;
       }
+      this.#received += packet.length;
+      this.#provideSlots();
       const filling = this.#filling;
-      if (filling !== undefined && (filling.size + packet.length > SLOT || filling.ends.length >= MAX_PACKETS)) {
+      if (
+        filling !== undefined &&
+        (filling.size + packet.length > filling.slot.length || filling.ends.length >= MAX_PACKETS)
+      ) {
         this.#flush();
       }
       while (this.#filling === undefined && this.#free.length === 0 && !isOver()) await this.#wait();
@@ -62,10 +78,18 @@ export class InboundBlocks {
     this.#offer();
   }
 
+  #provideSlots(): void {
+    const size = this.#received > FEW ? SLOT : FEW;
+    if (this.#slotSize >= size) return;
+    this.#slotSize = size;
+    this.#free = slotsOf(size);
+  }
+
   #offer(): void {
     const filling = this.#filling;
     if (filling === undefined || this.#posted.length > 0) return;
-    if (filling.size >= ENOUGH || performance.now() - this.#lastPost > GATHER_MS) this.#flush();
+    const bulk = this.#slotSize === SLOT;
+    if (!bulk || filling.size >= ENOUGH || performance.now() - this.#lastPost > GATHER_MS) this.#flush();
     else {
       this.#gathering ??= setTimeout(() => {
         this.#gathering = undefined;
@@ -75,9 +99,8 @@ export class InboundBlocks {
   }
 
   #add(packet: Uint8Array): void {
-    this.#memory ??= new SharedArrayBuffer(SLOT * SLOTS);
-    const filling = (this.#filling ??= { slot: this.#free.shift() as number, size: 0, ends: [] });
-    new Uint8Array(this.#memory, filling.slot * SLOT + filling.size, packet.length).set(packet);
+    const filling = (this.#filling ??= { slot: this.#free.shift() as Filling['slot'], size: 0, ends: [] });
+    filling.slot.set(packet, filling.size);
     filling.size += packet.length;
     filling.ends.push(filling.size);
   }
@@ -90,8 +113,7 @@ export class InboundBlocks {
     this.#gathering = undefined;
     this.#lastPost = performance.now();
     this.#posted.push(filling.slot);
-    const bytes = new Uint8Array(this.#memory as SharedArrayBuffer, filling.slot * SLOT, filling.size);
-    this.#post({ bytes, ends: Uint32Array.from(filling.ends) }, []);
+    this.#post({ bytes: filling.slot.subarray(0, filling.size), ends: Uint32Array.from(filling.ends) }, []);
   }
 
   /** Posts what waits to be: nothing more comes. */
@@ -108,7 +130,7 @@ export class InboundBlocks {
   /** The thread has worked on the oldest block. */
   taken(): void {
     const slot = this.#posted.shift();
-    if (slot !== undefined) this.#free.push(slot);
+    if (slot?.length === this.#slotSize) this.#free.push(slot);
     this.#offer();
     this.wake();
   }

@@ -14,6 +14,7 @@ import type { Packet } from './packet-codec.ts';
 import { comparePaths } from './path-order.ts';
 import { TreeWriter } from './tree-writer.ts';
 import type { PendingFile } from './tree-writer.ts';
+import { GoMode } from './types.ts';
 import type { ReceiveResult, TreeChange } from './types.ts';
 import { walkTree } from './walk.ts';
 import type { WalkEntry } from './walk.ts';
@@ -29,7 +30,15 @@ export interface ReceiveArgs {
   readonly marker: string | undefined;
   /** Given: only stats are taken, and data of what matches these. */
   readonly exceptions: readonly string[] | undefined;
+  /** Gives up as soon as anything would have to be changed, or the transfer turns out to be no small one. */
+  readonly onlyLooks?: boolean;
 }
+
+const SMALL_LISTING = 64;
+const SMALL_BYTES = 256 << 10;
+
+/** Thrown by a receiver that only looks, before it has changed anything. */
+class GivenUp extends Error {}
 
 export interface ReceiveEvent {
   /** Of packets, so far. */
@@ -69,13 +78,15 @@ class Receiver {
     mkdirSync(args.root, { recursive: true, mode: 0o700 });
     const { marker } = args;
     const beforeFirst = (): void => {
+      if (args.onlyLooks === true) throw new GivenUp();
       if (marker !== undefined) placeMarker(marker);
     };
     this.#writer = new TreeWriter(args.root, { hashes: args.wantsChanges, beforeFirst, onChange });
     if (!args.merge) this.#local = walkTree(args.root, { xattrs: false });
   }
 
-  async run(): Promise<ReceiveResult> {
+  /** undefined: it has given up. */
+  async run(): Promise<ReceiveResult | undefined> {
     try {
       this.#advanceLocal();
       for (;;) {
@@ -96,6 +107,7 @@ class Receiver {
       }
       return { files: this.#files, bytes: this.#dataBytes, changes: this.#changeCount };
     } catch (error) {
+      if (error instanceof GivenUp) return undefined;
       this.#report();
       if (!(error instanceof SenderError)) {
         const last = new PacketWriter();
@@ -123,6 +135,8 @@ class Receiver {
 
   #handle(packet: Packet, size: number): void {
     this.#bytes += size;
+    if (this.#args.onlyLooks === true && (this.#bytes > SMALL_BYTES || this.#nextId > SMALL_LISTING))
+      throw new GivenUp();
     if (packet.type === PacketType.Err) {
       throw new SenderError(Buffer.from(packet.data ?? []).toString('utf8'));
     }
@@ -168,13 +182,21 @@ class Receiver {
         this.#advanceLocal();
         return;
       }
+      if (isPlainFile(stat) && isSame(local.stat, stat)) {
+        this.#advanceLocal();
+        this.#request(id, this.#writer.awaitSame(stat));
+        return;
+      }
     } else if (this.#args.merge) {
       existing = this.#writer.existing(stat.path);
       if (existing !== undefined) kind = 'modify';
     }
     const file = this.#writer.apply(kind, stat, existing);
     if (kind === 'modify' && !this.#args.merge) this.#advanceLocal();
-    if (file === undefined) return;
+    if (file !== undefined) this.#request(id, file);
+  }
+
+  #request(id: number, file: PendingFile): void {
     this.#requests.set(id, file);
     this.#out.request(id);
   }
@@ -235,6 +257,11 @@ function placeMarker(path: string): void {
   }
 }
 
+/** With data of its own. */
+function isPlainFile(stat: Stat): boolean {
+  return (stat.mode & GoMode.Type) === 0 && stat.linkname === '';
+}
+
 /** fsutil's metadata comparison: neither extended attributes nor the times of folders count. */
 function isSame(local: Stat, listed: Stat): boolean {
   return (
@@ -258,6 +285,7 @@ class SenderError extends Error {
   }
 }
 
-export async function receiveJob(args: ReceiveArgs, context: JobContext): Promise<ReceiveResult> {
+/** undefined: it only looks, and has given up. */
+export async function receiveJob(args: ReceiveArgs, context: JobContext): Promise<ReceiveResult | undefined> {
   return new Receiver(args, new WorkerLink(context)).run();
 }

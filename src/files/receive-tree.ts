@@ -1,3 +1,5 @@
+import { ReplayedChannel } from './replayed-channel.ts';
+import { isSmallTree } from './small-tree.ts';
 import { runTransfer } from './transfer.ts';
 import type { ReceiveArgs, ReceiveEvent } from './receive-job.ts';
 import type { PacketChannel, ReceiveOptions, ReceiveResult } from './types.ts';
@@ -27,8 +29,20 @@ export async function receiveTree(
     bytes = event.bytes;
     options.onProgress?.(bytes, false);
   };
+  const transfer = { signal: options.signal, onEvent };
   try {
-    return await runTransfer<ReceiveResult>('receive', args, channel, { signal: options.signal, onEvent });
+    // Most trees that are kept are as they were, and a thread for a Dockerfile takes longer than the rest of such a build.
+    if (!args.merge && args.exceptions === undefined && isSmallTree(root, [])) {
+      const { receiveJob } = await import('./receive-job.ts');
+      const replayed = new ReplayedChannel(channel);
+      const looks = { ...args, onlyLooks: true };
+      const result = await runTransfer<ReceiveResult | undefined>('receive', looks, replayed, {
+        ...transfer,
+        here: receiveJob,
+      });
+      return result ?? (await runTransfer<ReceiveResult>('receive', args, replayed.again(), transfer));
+    }
+    return await runTransfer<ReceiveResult>('receive', args, channel, transfer);
   } finally {
     options.onProgress?.(bytes, true);
   }

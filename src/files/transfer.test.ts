@@ -93,6 +93,13 @@ async function transfer(from: string, to: string, send: SendOptions = {}, receiv
   return r.value;
 }
 
+/** As the content hash has it, of a file below `dir`. */
+function digestOf(dir: string, name: string): string {
+  const [stat] = [...walkTree(dir)].filter((entry) => entry.stat.path === name).map((entry) => entry.stat);
+  const hash = createHash('sha256').update(contentHashHeader(toText(stat)));
+  return `sha256:${hash.update(readFileSync(join(dir, name))).digest('hex')}`;
+}
+
 function listing(dir: string): string[] {
   return [...walkTree(dir)].map(({ stat: s }) => {
     const isDir = s.mode >= 0x80000000;
@@ -168,6 +175,49 @@ test('what changed is transferred, what went is removed, kinds may change', asyn
     'modify a/script',
     'modify zero',
   ]);
+});
+
+test('data that is asked for and is what is there already changes nothing', async () => {
+  const from = folder();
+  const to = folder();
+  for (const name of ['a', 'b', 'c', 'd']) writeFileSync(join(from, name), name.repeat(100_000));
+  writeFileSync(join(from, 'empty'), '');
+  await transfer(from, to);
+  const inodes = (): number[] => ['a', 'b', 'c', 'd', 'empty'].map((name) => lstatSync(join(to, name)).ino);
+  const before = inodes();
+  const marker = join(folder(), 'marker');
+  const changes: TreeChange[] = [];
+  const options: ReceiveOptions = { differ: 'none', marker, onChanges: (c) => changes.push(...c) };
+  assert.deepEqual(await transfer(from, to, {}, options), { files: 5, bytes: 400_000, changes: 0 });
+  assert.deepEqual(inodes(), before);
+  assert.ok(!existsSync(marker));
+  // Its last byte is another one, which size and time do not tell.
+  const { mtimeNs } = lstatSync(join(from, 'c'), { bigint: true });
+  writeFileSync(join(from, 'c'), `${'c'.repeat(99_999)}x`);
+  utimesSync(join(from, 'c'), Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+  utimesSync(join(to, 'c'), Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+  await transfer(from, to, {}, options);
+  assert.deepEqual(listing(to), listing(from));
+  assert.deepEqual(
+    changes.map((c) => `${c.kind} ${c.path}`),
+    ['modify c'],
+  );
+  assert.equal(changes[0].digest, digestOf(from, 'c'));
+});
+
+test('a small tree that turns out to have changed is received as any other, and nothing is asked for twice', async () => {
+  const from = folder();
+  const to = folder();
+  for (let i = 0; i < 40; i++) writeFileSync(join(from, `f${i}`), `content ${i}`);
+  await transfer(from, to);
+  rmSync(join(from, 'f20'));
+  writeFileSync(join(from, 'f9'), 'other');
+  symlinkSync('f1', join(from, 'z'));
+  for (let i = 0; i < 100; i++) writeFileSync(join(from, `g${i}`), `more ${i}`);
+  const result = await transfer(from, to, {}, { differ: 'none' });
+  assert.deepEqual(listing(to), listing(from));
+  assert.equal(result.files, 139);
+  assert.equal(result.changes, 103, 'one modified, one deleted, a link and a hundred new ones');
 });
 
 test('changes carry the digest of header and data', async () => {

@@ -13,6 +13,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   symlinkSync,
   unlinkSync,
@@ -25,7 +26,7 @@ import { setOpenFileTimes } from '../host/index.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import { ConfinedRoot } from './confined-root.ts';
 import { isDir, isSymlink, unixMode } from './go-mode.ts';
-import { makeNode, setMtime, writeXattrs } from './attributes.ts';
+import { makeNode, readXattrs, setMtime, writeXattrs } from './attributes.ts';
 import { pathError } from './path-error.ts';
 import { joinPath, parentOf } from './path-order.ts';
 import { removeTree } from './remove-tree.ts';
@@ -40,8 +41,10 @@ const MAX_OPEN_FILES = 256;
 export interface PendingFile {
   readonly kind: 'add' | 'modify';
   readonly stat: Stat;
-  /** Where the data goes until it is whole; undefined before the first byte. */
+  /** Where the data goes until it is whole; undefined before the first byte. While `isSame`, the file that it is compared with. */
   open: { readonly fd: number; readonly at: ByteString } | undefined;
+  /** What has come is what the file has that is there: nothing is written. */
+  isSame: boolean;
   /** Its end has been written: there is no hole. */
   isLong: boolean;
   readonly hash: Hash | undefined;
@@ -109,6 +112,20 @@ export class TreeWriter {
     this.#onChange({ kind: 'delete', path: fromByteString(path) });
   }
 
+  /** A file that has these attributes already waits for data, which may be what it has. */
+  awaitSame(stat: Stat): PendingFile {
+    const file = this.#await('modify', stat);
+    file.isSame = sameXattrs(readXattrs(this.#root.entryBytes(stat.path)), stat.xattrs);
+    return file;
+  }
+
+  #await(kind: 'add' | 'modify', stat: Stat): PendingFile {
+    const hash = this.#hashes ? createHash('sha256').update(contentHashHeader(toText(stat))) : undefined;
+    const file = { kind, stat, open: undefined, isSame: false, hash, isLong: false, received: 0n, links: [] };
+    this.#pending.set(stat.path, file);
+    return file;
+  }
+
   /** Makes the entry, except for data: then it gives the file that waits for it. */
   apply(
     kind: 'add' | 'modify',
@@ -148,12 +165,7 @@ export class TreeWriter {
       else target.links.push({ kind, stat });
       return undefined;
     }
-    if ((stat.mode & GoMode.Type) === 0) {
-      const hash = this.#hashes ? createHash('sha256').update(contentHashHeader(toText(stat))) : undefined;
-      const file: PendingFile = { kind, stat, open: undefined, hash, isLong: false, received: 0n, links: [] };
-      this.#pending.set(stat.path, file);
-      return file;
-    }
+    if ((stat.mode & GoMode.Type) === 0) return this.#await(kind, stat);
     this.#beside(stat.path, (temporary) => {
       const path = this.#root.entry(temporary);
       if (isSymlink(stat.mode)) symlinkSync(fsPath(stat.linkname), path);
@@ -192,7 +204,13 @@ export class TreeWriter {
     const start = Number(file.received);
     file.received += BigInt(data.length);
     if (file.received > file.stat.size) throw sizeDiffers(file);
+    file.hash?.update(data);
+    if (file.isSame) {
+      if (this.#goesOnTheSame(file, data, start)) return;
+      this.#begin();
+    }
     try {
+      if (file.isSame) this.#becomeOther(file, start);
       const { fd } = this.#open(file);
       // Holes stay holes: nobody's empty gigabytes fill the disk.
       const isHole = isZero(data);
@@ -201,7 +219,34 @@ export class TreeWriter {
     } catch (error) {
       throw pathError(error, 'failed to write', fromByteString(file.stat.path));
     }
-    file.hash?.update(data);
+  }
+
+  #goesOnTheSame(file: PendingFile, data: Uint8Array, position: number): boolean {
+    try {
+      return hasBytes(this.#open(file).fd, data, position);
+    } catch (error) {
+      throw pathError(error, 'failed to read', fromByteString(file.stat.path));
+    }
+  }
+
+  /** From now on a new file, with the `length` bytes that were the same. */
+  #becomeOther(file: PendingFile, length: number): void {
+    const old = this.#open(file);
+    file.open = undefined;
+    file.isSame = false;
+    try {
+      const { fd } = this.#open(file);
+      const piece = Buffer.allocUnsafe(Math.min(length, PIECE));
+      for (let at = 0; at < length;) {
+        const read = readSync(old.fd, piece, 0, Math.min(piece.length, length - at), at);
+        if (read === 0) throw new Error('the file became shorter');
+        writeAll(fd, piece.subarray(0, read), at);
+        at += read;
+      }
+    } finally {
+      closeSync(old.fd);
+      this.#openFiles--;
+    }
   }
 
   /**
@@ -213,8 +258,9 @@ export class TreeWriter {
     if (this.#openFiles >= MAX_OPEN_FILES) {
       throw new BuildError(Code.ResourceExhausted, `more than ${MAX_OPEN_FILES} files are sent at once`);
     }
-    const at = file.kind === 'add' ? file.stat.path : temporaryName(file.stat.path);
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const at = file.kind === 'add' || file.isSame ? file.stat.path : temporaryName(file.stat.path);
+    const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const flags = (file.isSame ? constants.O_RDONLY : create) | constants.O_NOFOLLOW;
     const fd = openSync(this.#root.entry(at), flags, 0o600);
     this.#openFiles++;
     return (file.open = { fd, at });
@@ -232,6 +278,12 @@ export class TreeWriter {
     if (file.received !== file.stat.size) throw sizeDiffers(file);
     const { path } = file.stat;
     this.#root.trim();
+    if (file.isSame) {
+      this.#close(file);
+      this.#pending.delete(path);
+      for (const link of file.links) this.#link(link.kind, link.stat);
+      return;
+    }
     try {
       const { fd, at } = this.#open(file);
       const { stat } = file;
@@ -297,6 +349,7 @@ export class TreeWriter {
       if (file.open === undefined) continue;
       const { at } = file.open;
       this.#close(file);
+      if (file.isSame) continue;
       try {
         unlinkSync(this.#root.entry(at));
       } catch {
@@ -305,6 +358,27 @@ export class TreeWriter {
     }
     this.#root.close();
   }
+}
+
+const PIECE = 64 * 1024;
+
+/** The file has these bytes there. */
+function hasBytes(fd: number, data: Uint8Array, position: number): boolean {
+  const piece = Buffer.allocUnsafe(Math.min(data.length, PIECE));
+  for (let at = 0; at < data.length;) {
+    const read = readSync(fd, piece, 0, Math.min(piece.length, data.length - at), position + at);
+    if (read === 0 || Buffer.compare(piece.subarray(0, read), data.subarray(at, at + read)) !== 0) return false;
+    at += read;
+  }
+  return true;
+}
+
+function sameXattrs(a: ReadonlyMap<string, Uint8Array>, b: ReadonlyMap<string, Uint8Array>): boolean {
+  if (a.size !== b.size) return false;
+  return [...a].every(([name, value]) => {
+    const other = b.get(name);
+    return other !== undefined && Buffer.compare(value, other) === 0;
+  });
 }
 
 /** Smaller pieces are less than a file system's block. */
