@@ -27,7 +27,7 @@ void test('only failures for want of room are explained', async () => {
   assert.equal(error.code, Code.ResourceExhausted);
   assert.match(
     error.message,
-    /^ENOSPC: .*, write \([\d.]+\w+ of [\d.]+\w+ are free on the disk of .*"buildctl prune --all" would free 98\.10MB\)$/,
+    /^write: no space left on device \([\d.]+\w+ of [\d.]+\w+ are free on the disk of .*"buildctl prune --all" would free 98\.10MB\)$/,
   );
   const database = Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 });
   assert.match((await explainFullDisk(database, tmpdir())).message, /^database or disk is full \([^"]*\)$/);
