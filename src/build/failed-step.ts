@@ -1,13 +1,12 @@
 /** The step that an error is about, and what can still be looked at of it: what errdefs.Solve tells a client. */
 import { jsonDetail } from '../base/index.ts';
 import type { BuildError } from '../base/index.ts';
-import { platformToPb } from '../llb/index.ts';
+import { platformToPb, protoJson } from '../llb/index.ts';
 import type { LlbOp } from '../ops/index.ts';
 import type { Solve } from '../proto/errdefs.pb.ts';
 import type { Op } from '../proto/ops.pb.ts';
 import { Remains } from '../solver/index.ts';
 import type { Result, Vertex } from '../solver/index.ts';
-import { protoJson } from './proto-json.ts';
 
 /** An error's details share some 46 KiB: an op with whole files in it would push out the ids. */
 const MAX_SOLVE_JSON = 24 << 10;

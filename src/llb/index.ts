@@ -39,5 +39,6 @@ export { gitIdentifier, isGitTransport, parseGitUrl, redactCredentials } from '.
 export type { GitUrl } from './git-url.ts';
 export { splitShell } from './shell-words.ts';
 export { sourceInfoJson } from './source-json.ts';
-export { locationsJson, opJson } from './op-json.ts';
+export { definitionJson, locationsJson, opJson, opMetadataJson } from './op-json.ts';
+export { protoJson } from './proto-json.ts';
 export type { AttestationChain, SourceDescription, SourceMeta } from './source-description.ts';

@@ -1,6 +1,6 @@
 /** Ops as Go's encoding/json writes upstream's messages (solver/pb/ops.pb.go, json.go): what provenance shows of them. */
 import type { GoJsonValue } from '../oci/index.ts';
-import type { FileAction, Locations, Op, UserOpt } from '../proto/ops.pb.ts';
+import type { Definition, FileAction, Locations, Op, OpMetadata, UserOpt } from '../proto/ops.pb.ts';
 
 type Fields = Record<string, GoJsonValue | undefined>;
 
@@ -73,6 +73,15 @@ export function opJson({ inputs, op, platform, constraints }: Op): GoJsonValue {
     platform: platform && messageJson(platform),
     constraints: constraints && messageJson(constraints),
   };
+}
+
+/** As `llb.OpMetadata` (client/llb/state.go). */
+export function opMetadataJson(metadata: OpMetadata): GoJsonValue {
+  return messageJson(metadata);
+}
+
+export function definitionJson(definition: Definition): GoJsonValue {
+  return messageJson(definition);
 }
 
 export function locationsJson(locations: Locations): GoJsonValue {

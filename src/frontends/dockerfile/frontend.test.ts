@@ -461,10 +461,51 @@ void test('subrequests', async () => {
   const lint = await build('FROM a\nCMD x\nFOO\n', { requestid: 'frontend.lint' });
   const report = JSON.parse(Buffer.from(lint.metadata.get('result.json') as Uint8Array).toString());
   assert.match(report.buildError.message, /unknown instruction: FOO/);
+  assert.equal(report.warnings, null);
+  // Where the Dockerfile itself comes from.
+  assert.equal(report.sources[0].definition.def.length, 2);
+  assert.deepEqual(Object.values(report.sources[0].definition.Source), [
+    { [Object.keys(report.sources[0].definition.Source.locations)[0]]: {} },
+  ]);
   const clean = await build('FROM a\nCMD x\n', { requestid: 'frontend.lint' });
   assert.match(
     Buffer.from(clean.metadata.get('result.txt') as Uint8Array).toString(),
     /WARNING: JSONArgsRecommended - .*\n.*\nDockerfile:2\n-+\n   1 \|     FROM a\n   2 \| >>> CMD x\n/,
   );
   await assert.rejects(build('FROM a', { requestid: 'x' }), /unsupported request x/);
+});
+
+void test("frontend.convertllb gives the ops by their digests, in protobuf's JSON", async () => {
+  const dockerfile = 'FROM scratch\nRUN --network=none --mount=type=cache,target=/c ["x", "<&>"]\n';
+  const { metadata } = await build(dockerfile, { requestid: 'frontend.convertllb' });
+  assert.deepEqual([...metadata.keys()], ['result.json', 'version']);
+  assert.equal(Buffer.from(metadata.get('version') ?? '').toString(), '0.1.0');
+  const text = Buffer.from(metadata.get('result.json') ?? '').toString();
+  const { def, metadata: steps, source } = JSON.parse(text);
+  const [[digest, op]] = Object.entries<Record<string, any>>(def).filter(([, { exec }]) => exec !== undefined);
+  const [[last, output]] = Object.entries<Record<string, any>>(def).filter(([key]) => key !== digest);
+  assert.deepEqual(output, { inputs: [{ digest }] });
+  assert.deepEqual(op.exec.meta.args, ['x', '<&>']);
+  assert.deepEqual(
+    [op.exec.network, op.exec.mounts],
+    [
+      'NONE',
+      [
+        { input: '-1', dest: '/' },
+        { input: '-1', dest: '/c', output: '-1', mountType: 'CACHE', cacheOpt: { ID: '//c' } },
+      ],
+    ],
+  );
+  assert.deepEqual(op.platform, { Architecture: 'amd64', OS: 'linux' });
+  assert.deepEqual(Object.keys(steps), [digest, last].toSorted());
+  assert.equal(
+    steps[digest].description['llb.customname'],
+    '[stage-0 1/1] RUN --network=none --mount=type=cache,target=/c ["x", "<&>"]',
+  );
+  assert.equal(steps[digest].caps['exec.mount.cache'], true);
+  assert.deepEqual(source.locations[digest], { locations: [{ ranges: [{ start: { line: 2 }, end: { line: 2 } }] }] });
+  assert.equal(source.infos[0].data, Buffer.from(dockerfile).toString('base64'));
+  // As Go writes it: two blanks a level, nothing that HTML could trip over.
+  assert.ok(text.startsWith('{\n  "def": {\n    "sha256:'));
+  assert.ok(text.includes('\\u003c\\u0026\\u003e') && !/[<>&]/.test(text));
 });

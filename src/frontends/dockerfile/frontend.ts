@@ -13,13 +13,13 @@ import { lintReport } from './lint-report.ts';
 import type { LintWarning } from './lint/index.ts';
 import { LocatedError, toWireRanges } from './located-error.ts';
 import type { LineRange } from './located-error.ts';
-import { convert, imageJson, outline } from './lower/index.ts';
+import { convert, definitionOf, imageJson, outline } from './lower/index.ts';
 import type { Converted, ConvertRequest } from './lower/index.ts';
 import { NamedContexts } from './named-context.ts';
 import { parseOptions } from './options.ts';
 import type { Options } from './options.ts';
 import { detectSyntax } from './parse/index.ts';
-import { answerSubrequest, outlineResult } from './subrequests.ts';
+import { answerSubrequest, definitionResult, outlineResult } from './subrequests.ts';
 import { platformJson } from '../platform-json.ts';
 
 const SYNTAX_ARGUMENT = 'build-arg:BUILDKIT_SYNTAX';
@@ -250,6 +250,7 @@ export const dockerfileFrontend: Frontend = async (client, signal) => {
     const question = questionRequest(client, options, context, source);
     if (request === 'frontend.lint') return await lint(question);
     if (request === 'frontend.outline') return outlineResult(await outline(question), source.map.data);
+    if (request === 'frontend.convertllb') return definitionResult(await definitionOf(question));
     if (request !== undefined) return answerSubrequest(request, source.map.data);
     return await buildAll(client, options, context, source, signal);
   } catch (error) {

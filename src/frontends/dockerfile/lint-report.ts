@@ -1,5 +1,8 @@
 /** The answer to `frontend.lint`: all warnings, with the lines they are about, and the error that ended the look. */
+import { definitionJson } from '../../llb/index.ts';
 import type { BuildResult, SourceMap } from '../../llb/index.ts';
+import { goJson, indentJson } from '../../oci/index.ts';
+import type { GoJsonValue } from '../../oci/index.ts';
 import type { GatewayRef } from '../types.ts';
 import type { LintWarning } from './lint/index.ts';
 import type { LineRange } from './located-error.ts';
@@ -33,8 +36,12 @@ function excerpt({ filename, data }: SourceMap, ranges: readonly LineRange[]): s
   return `${text}${RULE_LINE}\n`;
 }
 
-function locationJson(ranges: readonly LineRange[]): object {
+function locationJson(ranges: readonly LineRange[]): GoJsonValue {
   return { ranges: ranges.map((r) => ({ start: { line: r.start }, end: { line: r.end } })) };
+}
+
+function warningJson({ rule, description, url, message, location }: LintWarning): GoJsonValue {
+  return { ruleName: rule, description, url: url || undefined, detail: message, location: locationJson(location) };
 }
 
 export function lintReport(
@@ -43,14 +50,15 @@ export function lintReport(
   failure: { message: string; ranges: readonly LineRange[] } | undefined,
 ): BuildResult<GatewayRef | undefined> {
   const json = {
-    warnings: warnings.map((w) => ({
-      ruleName: w.rule,
-      description: w.description,
-      url: w.url || undefined,
-      detail: w.message,
-      location: locationJson(w.location),
-    })),
-    sources: [{ filename: map.filename, data: Buffer.from(map.data).toString('base64'), language: map.language }],
+    warnings: warnings.length === 0 ? null : warnings.map(warningJson),
+    sources: [
+      {
+        filename: map.filename,
+        data: map.data,
+        definition: map.definition && definitionJson(map.definition),
+        language: map.language,
+      },
+    ],
     buildError: failure && { message: failure.message, location: locationJson(failure.ranges) },
   };
   const byLine = warnings.toSorted((a, b) => (a.location[0]?.start ?? 0) - (b.location[0]?.start ?? 0));
@@ -61,7 +69,7 @@ export function lintReport(
   const status = warnings.length > 0 || failure !== undefined ? 1 : 0;
   return {
     metadata: new Map([
-      ['result.json', Buffer.from(JSON.stringify(json, undefined, 2))],
+      ['result.json', Buffer.from(indentJson(goJson(json)))],
       ['result.txt', Buffer.from(texts.join(''))],
       ['result.statuscode', Buffer.from(String(status))],
       ['version', Buffer.from('1.0.0')],

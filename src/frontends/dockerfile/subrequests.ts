@@ -1,6 +1,11 @@
 /** Questions about a Dockerfile instead of a build: `requestid`. */
 import { BuildError, Code, jsonDetail } from '../../base/index.ts';
+import { opMetadataJson, protoJson } from '../../llb/index.ts';
 import type { BuildResult } from '../../llb/index.ts';
+import { digestOf, goJson, indentJson } from '../../oci/index.ts';
+import type { GoJsonValue } from '../../oci/index.ts';
+import { Op } from '../../proto/ops.pb.ts';
+import type { Definition } from '../../proto/ops.pb.ts';
 import type { GatewayRef } from '../types.ts';
 import { parseStages } from './instructions/index.ts';
 import { toWireRanges } from './located-error.ts';
@@ -42,14 +47,10 @@ function table(rows: readonly (readonly string[])[], gap = 1): string {
   return rows.map((r) => `${r.map((c, i) => (i < columns - 1 ? c.padEnd(widths[i]) : c)).join('')}\n`).join('');
 }
 
-function result(json: unknown, text: string, version: string): Result {
-  return {
-    metadata: new Map([
-      ['result.json', Buffer.from(JSON.stringify(json, undefined, 2))],
-      ['result.txt', Buffer.from(text)],
-      ['version', Buffer.from(version)],
-    ]),
-  };
+function result(json: GoJsonValue, text: string | undefined, version: string): Result {
+  const metadata = new Map<string, Uint8Array>([['result.json', Buffer.from(indentJson(goJson(json)))]]);
+  if (text !== undefined) metadata.set('result.txt', Buffer.from(text));
+  return { metadata: metadata.set('version', Buffer.from(version)) };
 }
 
 function listTargets(data: Uint8Array): Result {
@@ -72,12 +73,12 @@ function listTargets(data: Uint8Array): Result {
   return result({ targets, sources: [Buffer.from(data).toString('base64')] }, text, TARGETS.Version);
 }
 
-function locationJson(location: OutlineArg['location']): object | undefined {
+function locationJson(location: OutlineArg['location']): GoJsonValue | undefined {
   if (location.length === 0) return undefined;
   return { ranges: location.map(({ start, end }) => ({ start: { line: start }, end: { line: end } })) };
 }
 
-const mountsJson = (mounts: readonly OutlineMount[]): object[] | undefined =>
+const mountsJson = (mounts: readonly OutlineMount[]): GoJsonValue | undefined =>
   mounts.length === 0
     ? undefined
     : mounts.map((m) => ({ name: m.name, required: m.required || undefined, location: locationJson(m.location) }));
@@ -132,6 +133,17 @@ function describe(): Result {
   }));
   const rows = requests.map((r) => [r.Name.replace(/^frontend\./, ''), r.Version, r.Description]);
   return result(all, table([['NAME', 'VERSION', 'DESCRIPTION'], ...rows]), DESCRIBE.Version);
+}
+
+/** The version of `frontend.convertllb`, which the list of subrequests leaves out, as it does upstream. */
+const CONVERT_VERSION = '0.1.0';
+
+/** The answer to `frontend.convertllb`: ops in protobuf's JSON by their digests (frontend/subrequests/convertllb). */
+export function definitionResult({ def, metadata, Source: source }: Definition): Result {
+  const ops = new Map(def.map((bytes) => [digestOf(bytes), protoJson(Op.decode(bytes)) as GoJsonValue]));
+  const steps = new Map([...metadata].map(([digest, step]) => [digest, opMetadataJson(step)]));
+  const json = { def: ops, metadata: steps, source: protoJson(source ?? {}) as GoJsonValue };
+  return result(json, undefined, CONVERT_VERSION);
 }
 
 /** Throws errdefs.Subrequest for what is not known, as every client expects it: without a code. */

@@ -310,6 +310,12 @@ export async function convert(request: ConvertRequest): Promise<Converted> {
   return { definition, image, baseImage, epoch: lowering.epoch, scan: scanTargets(target, reachable, lowering) };
 }
 
+/** The target's own definition, without the platform that a build adds to it. */
+export async function definitionOf(request: ConvertRequest): Promise<Definition> {
+  const { target, lowering } = await lowerTarget(request);
+  return target.state.marshal({ caps: lowering.caps });
+}
+
 /** What can be passed to the target, without building it. */
 export async function outline(request: ConvertRequest): Promise<Outline> {
   const { target, reachable } = await lowerTarget(request);

@@ -1,5 +1,5 @@
 /** Instructions in, LLB and an image's configuration out. Deliberately absent: solving, results for several platforms. */
-export { convert, outline } from './convert.ts';
+export { convert, definitionOf, outline } from './convert.ts';
 export type { Converted, ConvertRequest } from './convert.ts';
 export { imageJson } from './image.ts';
 export type { Outline, OutlineArg, OutlineMount } from './outline.ts';
