@@ -15,6 +15,8 @@ export interface CommandContext {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly stdin: NodeJS.ReadStream;
+  /** Of the command's span, where somebody asks for spans. */
+  readonly traceParent?: string | undefined;
   readonly print: (text: string, where?: 'stdout' | 'stderr') => void;
   /** Connects as the global flags say, or starts a daemon in this process where that is meant. Closed by the program. */
   readonly client: (flags: ParsedFlags, options?: ClientOptions) => Promise<Client>;

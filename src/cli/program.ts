@@ -14,6 +14,8 @@ import type { CommandSpec, ParsedCommand, ParsedFlags } from '../base/index.ts';
 import { daemonError } from '../client/index.ts';
 import type { Client } from '../client/index.ts';
 import { buildCommand } from './build/command.ts';
+import { beginCommandTrace } from './command-trace.ts';
+import type { CommandTrace } from './command-trace.ts';
 import type { CommandContext } from './context.ts';
 import { debugCommand } from './debug-commands.ts';
 import { dialStdioCommand } from './dial-stdio.ts';
@@ -77,6 +79,9 @@ export async function runProgram(
 ): Promise<number> {
   const { stdout, stderr } = streams;
   let debug = false;
+  let trace: CommandTrace | undefined;
+  let connected: Client | undefined;
+  let failure: Error | undefined;
   const cleanups: (() => Promise<void>)[] = [];
   const client: CommandContext['client'] = async (flags, options = {}) => {
     let found: Client;
@@ -93,6 +98,7 @@ export async function runProgram(
       found = embedded.client;
     }
     cleanups.push(() => found.close());
+    connected = found;
     return found;
   };
   const context: CommandContext = {
@@ -104,6 +110,9 @@ export async function runProgram(
     stderr,
     signal,
     client,
+    get traceParent() {
+      return trace?.traceParent;
+    },
     print: (text, where = 'stdout') => void streams[where].write(text),
   };
   try {
@@ -131,14 +140,17 @@ export async function runProgram(
       return 0;
     }
     configure(flags);
+    trace = await beginCommandTrace(command.name, ['buildctl', ...argv], process.env);
     await command.action(flags, args, context);
     return 0;
   } catch (thrown) {
     const error = signal.aborted && toBuildError(thrown).code === Code.Unknown ? canceled() : toBuildError(thrown);
+    failure = error;
     stderr.write(renderErrorContext(error));
     stderr.write(`error: ${error.message}\n${debug ? stackText(error) : ''}`);
     return 1;
   } finally {
+    await trace?.end(failure, connected);
     for (const cleanup of cleanups.toReversed()) await cleanup().catch(() => {});
   }
 }

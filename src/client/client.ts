@@ -9,6 +9,7 @@ import type {
   UpdateBuildHistoryRequest,
   UsageRecord,
 } from '../proto/control.pb.ts';
+import { TraceServiceDefinition } from '../proto/trace.pb.ts';
 import type { WorkerRecord } from '../proto/worker.pb.ts';
 import type { CallOptions, Channel, MethodDefinition } from '../rpc/index.ts';
 import { daemonError } from './daemon-error.ts';
@@ -103,6 +104,12 @@ export class Client {
   async listWorkers(filter: readonly string[] = [], signal?: AbortSignal): Promise<WorkerRecord[]> {
     const request = { filter: [...filter] };
     return (await this.#unary(methods.listWorkers, request, 'failed to list workers', { signal })).record;
+  }
+
+  /** Encoded ResourceSpans of OpenTelemetry, for the daemon's collector. */
+  async exportSpans(resourceSpans: readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
+    const { methods: traces } = TraceServiceDefinition;
+    await this.channel.unary(TraceServiceDefinition, traces.export, { resourceSpans: [...resourceSpans] }, options);
   }
 
   info(options: CallOptions = {}): Promise<InfoResponse> {

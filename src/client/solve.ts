@@ -201,6 +201,7 @@ export async function solve(
       wireRequest(ref, session.id, { ...request, frontendAttrs: attrs }, cache),
       {
         signal,
+        ...(request.traceParent === undefined ? {} : { metadata: [['traceparent', request.traceParent]] }),
       },
     )
     .catch((error: unknown) => {

@@ -41,6 +41,8 @@ export interface SolveRequest {
   readonly sharedKey?: string;
   readonly internal?: boolean;
   readonly proxyNetwork?: boolean;
+  /** W3C's `traceparent`: the build's spans are below it. */
+  readonly traceParent?: string | undefined;
   readonly signal?: AbortSignal;
   /** Progress as the daemon reports it, in order. It must not throw. */
   readonly onStatus?: (status: StatusResponse) => void;

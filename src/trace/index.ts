@@ -9,5 +9,7 @@ export type { SpanExporter } from './otlp-exporter.ts';
 export { otlpSettings } from './otlp-settings.ts';
 export type { OtlpSettings } from './otlp-settings.ts';
 export { resourceOf } from './resource.ts';
+export { makeSpan, SpanKind } from './span.ts';
+export type { SpanFacts } from './span.ts';
 export { formatTraceParent, parseTraceParent, stepSpanId, TRACE_VALUE } from './trace-context.ts';
 export type { TraceContext } from './trace-context.ts';

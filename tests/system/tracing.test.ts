@@ -59,8 +59,10 @@ void describe('OpenTelemetry', { skip: cannotRun, timeout: 120_000 }, () => {
     });
     const refFile = join(scratch.folder, 'ref');
     const options = [...scratch.busybox, '--progress', 'plain', '--ref-file', refFile];
+    process.env.TRACEPARENT = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
     const building = daemon.spawnBuildctl([...context, ...options]);
     const parent = /TRACEPARENT=00-([0-9a-f]{32})-([0-9a-f]{16})-01/;
+    delete process.env.TRACEPARENT;
     await until('the step runs', async () => Promise.resolve(parent.test(building.stderr)));
     const [, traceId, spanId] = parent.exec(building.stderr) as RegExpExecArray;
 
@@ -90,6 +92,12 @@ void describe('OpenTelemetry', { skip: cannotRun, timeout: 120_000 }, () => {
     assert.match(step?.name ?? '', /RUN test -S/);
     const solve = received.find(({ kind }) => kind === 2);
     assert.deepEqual(step?.parentSpanId, solve?.spanId);
+    assert.equal(traceId, 'ab'.repeat(16));
+    // The client's span, which the daemon passes on, is above the build and below whoever called the client.
+    await until('the client is heard', async () => Promise.resolve(received.some(({ name }) => name === 'build')));
+    const command = received.find(({ name }) => name === 'build');
+    assert.deepEqual(solve?.parentSpanId, command?.spanId);
+    assert.equal(hex(command?.parentSpanId ?? new Uint8Array(0)), 'cd'.repeat(8));
     assert.ok(received.some(({ name }) => name === 'inside'));
     const trace = await daemon.ask('debug', 'logs', '--trace', readFileSync(refFile, 'utf8'));
     assert.match(trace, /"Name":"inside"/);

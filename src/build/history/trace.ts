@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { VERSION } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import type { StatusResponse, Vertex } from '../../proto/control.pb.ts';
-import type { ResourceSpans, Span } from '../../proto/otlp.pb.ts';
-import { resourceOf, stepSpanId } from '../../trace/index.ts';
+import type { ResourceSpans } from '../../proto/otlp.pb.ts';
+import { makeSpan, resourceOf, SpanKind, stepSpanId } from '../../trace/index.ts';
 import type { ReceivedSpan, TraceContext } from '../../trace/index.ts';
 import { spanStub } from './span-stub.ts';
 import { fromTimestamp } from './wire-time.ts';
@@ -20,14 +20,7 @@ interface Step {
   readonly completed: TimeNs;
 }
 
-/** OTLP's SpanKind and StatusCode. */
-const KIND_INTERNAL = 1;
-const KIND_SERVER = 2;
-const STATUS_ERROR = 2;
-const SAMPLED = 1;
-
 const SCOPE = { name: VERSION.package, version: VERSION.version };
-const hex = (text: string): Uint8Array => Buffer.from(text, 'hex');
 
 export class BuildTrace {
   readonly traceId: string;
@@ -57,11 +50,12 @@ export class BuildTrace {
     const spans = steps.map(({ vertex, started, completed }) => {
       const run = runs.get(vertex.digest) ?? 0;
       runs.set(vertex.digest, run + 1);
-      return this.#span({
+      return makeSpan({
+        traceId: this.traceId,
         name: vertex.name,
         id: stepSpanId(this.traceId, vertex.digest, run),
         parent: root,
-        kind: KIND_INTERNAL,
+        kind: SpanKind.internal,
         start: started,
         end: completed,
         attributes: { vertex: vertex.digest },
@@ -70,11 +64,12 @@ export class BuildTrace {
     });
     const method = 'moby.buildkit.v1.Control/Solve';
     spans.push(
-      this.#span({
+      makeSpan({
+        traceId: this.traceId,
         name: method,
         id: root,
         parent: this.#parent?.spanId ?? '',
-        kind: KIND_SERVER,
+        kind: SpanKind.server,
         start,
         end,
         attributes: { 'rpc.method': method, 'rpc.system.name': 'grpc' },
@@ -83,38 +78,6 @@ export class BuildTrace {
     );
     const resource = resourceOf('buildkitd', process.env);
     return { resource, scopeSpans: [{ scope: SCOPE, spans, schemaUrl: '' }], schemaUrl: '' };
-  }
-
-  #span(span: {
-    readonly name: string;
-    readonly id: string;
-    readonly parent: string;
-    readonly kind: number;
-    readonly start: TimeNs;
-    readonly end: TimeNs;
-    readonly attributes: Readonly<Record<string, string>>;
-    readonly error: string | undefined;
-  }): Span {
-    return {
-      traceId: hex(this.traceId),
-      spanId: hex(span.id),
-      traceState: '',
-      parentSpanId: hex(span.parent),
-      name: span.name,
-      kind: span.kind,
-      startTimeUnixNano: span.start,
-      endTimeUnixNano: span.end,
-      attributes: Object.entries(span.attributes).map(([key, value]) => ({
-        key,
-        value: { value: { $case: 'stringValue', value } },
-      })),
-      droppedAttributesCount: 0,
-      events: [],
-      droppedEventsCount: 0,
-      droppedLinksCount: 0,
-      status: span.error === undefined ? undefined : { code: STATUS_ERROR, message: span.error },
-      flags: SAMPLED,
-    };
   }
 }
 

@@ -145,6 +145,7 @@ const build: Action = async (given, _args, context) => {
     localDirs: labelled('invalid local', () => parseLocals(given.list('local'))),
     ociStores: labelled('invalid oci-layout', () => parseOciLayouts(given.list('oci-layout'))),
     onWarning: (message) => logger.warn(message),
+    traceParent: context.traceParent,
     signal: context.signal,
   };
   const frontend = given.string('frontend');
