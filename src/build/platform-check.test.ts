@@ -11,8 +11,8 @@ const one: BuildResult<ImmutableRef | undefined> = { ref, metadata: new Map() };
 function several(...ids: string[]): BuildResult<ImmutableRef | undefined> {
   const Platforms = ids.map((ID) => {
     const [os, architecture] = ID.replace(/\(.*?\)/, '').split('/');
-    const version = /\((.*)\)/.exec(ID)?.[1];
-    return { ID, Platform: { os, architecture, 'os.version': version } };
+    const [version, ...features] = (/\((.*)\)/.exec(ID)?.[1] ?? '').split('+');
+    return { ID, Platform: { os, architecture, 'os.version': version, 'os.features': features } };
   });
   return {
     refs: new Map(ids.map((id) => [id, ref])),
@@ -27,6 +27,9 @@ void test('what fits is passed over in silence', () => {
   assert.deepEqual(checkPlatforms(here, one), []);
   assert.deepEqual(checkPlatforms('linux/amd64,linux/arm64', several('linux/arm64', 'linux/amd64')), []);
   assert.deepEqual(checkPlatforms('windows/amd64', several('windows(10.0.1)/amd64')), []);
+  assert.deepEqual(checkPlatforms('windows(10.0.1)/amd64', several('windows(10.0.1+win32k)/amd64')), []);
+  const mixed = several('windows(10.0.1)/amd64', 'windows(10.0.2+win32k)/amd64', 'linux/amd64');
+  assert.deepEqual(checkPlatforms('linux/amd64,windows/amd64,windows(10.0.1)/amd64', mixed), []);
   assert.deepEqual(checkPlatforms('linux/amd64,linux/arm64', { ref: undefined, metadata: new Map() }), []);
 });
 
@@ -39,6 +42,12 @@ void test('what does not is said', () => {
   ]);
   assert.deepEqual(checkPlatforms('linux/riscv64', several('linux/amd64', 'linux/arm64')), [
     'Requested platforms linux/riscv64 do not match result platforms linux/amd64,linux/arm64',
+  ]);
+  assert.deepEqual(checkPlatforms('windows(10.0.1)/amd64', several('windows(10.0.2)/amd64')), [
+    'Requested platform "windows(10.0.1)/amd64" does not match result platform "windows(10.0.2)/amd64"',
+  ]);
+  assert.deepEqual(checkPlatforms('windows(+a)/amd64', several('windows(10.0.2)/amd64')), [
+    'Requested platform "windows(+a)/amd64" does not match result platform "windows(10.0.2)/amd64"',
   ]);
   assert.deepEqual(checkPlatforms('linux/amd64,linux/amd64,bogus', one), [
     'Duplicate platform result requested "linux/amd64"',

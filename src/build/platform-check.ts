@@ -34,9 +34,27 @@ function parseRequested(texts: readonly string[]): { platforms: Platform[]; warn
 
 const list = (platforms: readonly Platform[]): string => platforms.map(formatPlatform).toSorted().join(',');
 
-/** A request that names no version of the system is content with any. */
-function comparable(asked: Platform, found: Platform): Platform {
-  return asked.osVersion === undefined ? { ...found, osVersion: undefined } : found;
+/** A request that names no version or features of the system is content with those of the base image. */
+function fits(asked: Platform, found: Platform): boolean {
+  const comparable = {
+    ...found,
+    osVersion: asked.osVersion === undefined ? undefined : found.osVersion,
+    osFeatures: asked.osFeatures === undefined ? undefined : found.osFeatures,
+  };
+  return formatPlatform(comparable) === formatPlatform(asked);
+}
+
+/** Every request has a result of its own. Those that say more choose first. */
+function areSame(asked: readonly Platform[], found: readonly Platform[]): boolean {
+  const left = [...found];
+  const said = ({ osVersion, osFeatures }: Platform): number =>
+    Number(osVersion !== undefined) + Number(osFeatures !== undefined);
+  for (const platform of asked.toSorted((a, b) => said(b) - said(a))) {
+    const at = left.findIndex((result) => fits(platform, result));
+    if (at < 0) return false;
+    left.splice(at, 1);
+  }
+  return left.length === 0;
 }
 
 /** Warnings in upstream's words (exporter/verifier). `requested` is the option `platform`. Throws for several refs without a map of platforms. */
@@ -56,13 +74,12 @@ export function checkPlatforms(
   const { platforms: asked, warnings } = parseRequested(texts);
   if (warnings.length > 0) return warnings;
   if (asked.length === 1 && found.length === 1) {
-    const result = formatPlatform(comparable(asked[0], found[0]));
-    if (result === formatPlatform(asked[0])) return [];
+    if (fits(asked[0], found[0])) return [];
+    const result = formatPlatform(found[0]);
     const names = `${JSON.stringify(texts[0])} does not match result platform ${JSON.stringify(result)}`;
     return [`Requested platform ${names}`];
   }
   if (!isMap && asked.length > 1) return ['Multiple platforms requested but result is not multi-platform'];
-  const wanted = new Set(asked.map(formatPlatform));
-  if (wanted.size === found.length && found.every((p) => wanted.has(formatPlatform(p)))) return [];
+  if (areSame(asked, found)) return [];
   return [`Requested platforms ${list(asked)} do not match result platforms ${list(found)}`];
 }
