@@ -2,7 +2,8 @@
 import type { BigIntStats } from 'node:fs';
 import { fsPath } from '../archive/index.ts';
 import type { ByteString } from '../archive/index.ts';
-import { getXattr, listXattrs, mknod, setTimes, setXattr } from '../host/index.ts';
+import { isKeptRecords, KEPT_RECORDS } from '../archive/windows/index.ts';
+import { getXattr, listXattrs, mknod, removeXattr, setTimes, setXattr } from '../host/index.ts';
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
 import { unixMode } from './go-mode.ts';
 import { GoMode } from './types.ts';
@@ -23,12 +24,12 @@ function isWithoutXattrs(error: unknown): boolean {
   return code === 'ENOTSUP' || code === 'EOPNOTSUP' || code === 'ENODATA' || code === 'ENOSYS';
 }
 
-/** Without Apple's; empty where the file system has none. */
+/** Without Apple's, and without what this daemon notes; empty where the file system has none. */
 export function readXattrs(path: ByteString): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
   try {
     for (const name of listXattrs(fsPath(path))) {
-      if (name.startsWith('com.apple.')) continue;
+      if (name.startsWith('com.apple.') || isKeptRecords(name)) continue;
       const value = getXattr(fsPath(path), name);
       if (value !== undefined) found.set(name, value);
     }
@@ -41,12 +42,27 @@ export function readXattrs(path: ByteString): Map<string, Uint8Array> {
 /** As far as the file system and our rights allow: whoever needs an attribute that cannot be set will say so. */
 export function writeXattrs(path: ByteString, xattrs: ReadonlyMap<string, Uint8Array>): void {
   for (const [name, value] of xattrs) {
-    if (isOverlayXattr(name)) continue;
+    if (isOverlayXattr(name) || isKeptRecords(name)) continue;
     try {
       setXattr(fsPath(path), name, value);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EIO') throw error;
+    }
+  }
+}
+
+/** What the layers of Windows images say of a file (archive/windows); a folder that is there already may have older ones. */
+export function copyKeptRecords(source: ByteString, target: ByteString): void {
+  for (const name of KEPT_RECORDS) {
+    const value = getXattr(fsPath(source), name);
+    try {
+      if (value !== undefined) setXattr(fsPath(target), name, value);
+      else removeXattr(fsPath(target), name);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // File systems and user namespaces that do not have them had none to begin with, links in the latter excepted.
+      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error;
     }
   }
 }

@@ -22,6 +22,7 @@ export { copyTree, newModeOf } from './copy/copy-tree.ts';
 export type { CopyRequest, Owner } from './copy/copy-tree.ts';
 export { decodeLaterFiles } from './copy/later-files.ts';
 export type { LaterFolder } from './copy/later-files.ts';
+export { FolderNames } from './copy/folder-names.ts';
 export { FilePlacer } from './copy/place-file.ts';
 export type { PlacedFile } from './copy/place-file.ts';
 export type { GivenAttributes } from './copy/given-attributes.ts';

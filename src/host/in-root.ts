@@ -14,22 +14,24 @@ const syscall = libcFunction('long syscall(long number, int dir, void *path, voi
 
 /**
  * The host path of `path` below `root`, links followed as a process confined to `root` would. What does not exist is kept
- * as it is written. The answer is of this moment: where somebody may swap entries meanwhile, use {@link openInRoot}.
+ * as it is written. `spelt` gives the name that a folder on the host has for what is asked for. The answer is of this moment: where
+ * somebody may swap entries meanwhile, use {@link openInRoot}.
  */
-export function resolveInRoot(root: string, path: string): string {
+export function resolveInRoot(root: string, path: string, spelt?: (folder: string, name: string) => string): string {
   const base = root.replace(/\/+$/, '');
   const done: string[] = [];
   const rest = path.split('/').reverse();
   let links = 0;
   let missing = false;
   while (rest.length > 0) {
-    const name = rest.pop() as string;
-    if (name === '' || name === '.') continue;
-    if (name === '..') {
+    const given = rest.pop() as string;
+    if (given === '' || given === '.') continue;
+    if (given === '..') {
       done.pop();
       missing = false;
       continue;
     }
+    const name = spelt === undefined || missing ? given : spelt([base, ...done].join('/'), given);
     const at = `${base}/${[...done, name].join('/')}`;
     const stats = missing ? undefined : lstatSync(at, { throwIfNoEntry: false });
     if (stats === undefined) missing = true;

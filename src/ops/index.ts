@@ -57,7 +57,7 @@ export function createOpResolver(deps: OpDeps): ResolveOp {
       case 'exec':
         return createExecOp(deps, vertex, op.value, platform, limited);
       case 'file':
-        return createFileOp(deps, vertex, op.value, limited);
+        return createFileOp(deps, vertex, op.value, platform.os, limited);
       case 'build':
         return createBuildOp(deps.nestedBuild, vertex, op.value, free);
       case 'merge':

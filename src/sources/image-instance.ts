@@ -116,6 +116,7 @@ export class ImageInstance implements SourceInstance {
         current = await accessor.fromBlob(layer, parent, {
           provider: origin,
           imageRefs: [ref],
+          system: this.#options.platform.os === 'windows' ? 'windows' : 'linux',
           description: `pulled from ${ref}`,
           ...(recordType === undefined ? {} : { recordType }),
         });

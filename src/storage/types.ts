@@ -14,6 +14,9 @@ export interface Mount {
   readonly options: readonly string[];
 }
 
+/** Whose layers an image has: those of Windows follow rules of their own (archive/windows). */
+export type ImageSystem = 'linux' | 'windows';
+
 /** Mounts that are valid until `release`. Empty for nothing. */
 export interface MountSet {
   readonly mounts: readonly Mount[];
@@ -74,6 +77,8 @@ export interface Remote {
 
 export interface Ref extends Mountable {
   readonly id: string;
+  /** undefined: not known yet, because its layers came without their image and were not looked into. */
+  readonly system: ImageSystem | undefined;
   readonly metadata: RecordMetadata;
   /** Bytes on disk, as `du` shows it. */
   size(): Promise<number>;
@@ -113,6 +118,8 @@ export interface CreateOptions {
   readonly retain?: boolean;
   /** Image references that this record came from. */
   readonly imageRefs?: readonly string[];
+  /** Whose layer it is; what has a parent is of the parent's. */
+  readonly system?: ImageSystem;
 }
 
 export interface DiskUsageRecord {

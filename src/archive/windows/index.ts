@@ -15,8 +15,21 @@ export {
 } from './security-descriptor.ts';
 export type { Ace, Acl, SecurityDescriptor } from './security-descriptor.ts';
 export { formatSddl, parseSddl } from './sddl.ts';
-export { FileAttribute, hasWindowsRecords, readFileRecords, WindowsRecord, writeFileRecords } from './records.ts';
+export {
+  FileAttribute,
+  formatCreationTime,
+  hasWindowsRecords,
+  readFileRecords,
+  WindowsRecord,
+  writeFileRecords,
+} from './records.ts';
 export type { FileRecords } from './records.ts';
 export { describeFinding, isWindowsEntry, LayerRules, splitRoot } from './layer-rules.ts';
 export type { LayerFinding, LayerRoot, LayerRule, LayerRulesOptions, WindowsEntry } from './layer-rules.ts';
 export { checkWindowsLayer } from './check-layer.ts';
+export { defaultAttributes, defaultDescriptor, ownedDescriptor } from './default-records.ts';
+export { decodeKeptRecords, encodeKeptRecords, isKeptRecords, KEPT_RECORDS, NOTHING_KEPT } from './kept-records.ts';
+export type { KeptRecords } from './kept-records.ts';
+export { isPlainTarget, linkTargetOnLinux } from './links.ts';
+export { FolderSpelling, TreeSpelling } from './spelling.ts';
+export type { SpellingSource } from './spelling.ts';

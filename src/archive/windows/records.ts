@@ -31,7 +31,7 @@ export const FileAttribute = {
 
 export interface FileRecords {
   readonly attributes: number | undefined;
-  /** Self-relative, as it was; it parses. */
+  /** Self-relative, as it was; it parses. Not to be written to: files share it. */
   readonly descriptor: Uint8Array | undefined;
   readonly creationTimeNs: bigint | undefined;
   /** Of a link: it is a mount point (a junction), no symbolic link. */
@@ -41,6 +41,7 @@ export interface FileRecords {
 }
 
 const PREFIX = 'MSWINDOWS.';
+const SECOND = 1_000_000_000n;
 const MAX_BASE64 = Math.ceil(MAX_DESCRIPTOR / 3) * 4;
 /** In all, as NTFS has it. */
 const MAX_EXTENDED = 0xffff;
@@ -102,13 +103,21 @@ function readBase64(key: string, value: ByteString): Buffer {
   return Buffer.from(text, 'base64');
 }
 
+/** A layer has a hundred thousand files, and few descriptors. */
+const known = new Map<ByteString, Buffer>();
+const MAX_KNOWN = 1024;
+
 function readDescriptor(value: ByteString): Buffer {
+  const before = known.get(value);
+  if (before !== undefined) return before;
   const bytes = readBase64(WindowsRecord.RawDescriptor, value);
   try {
     parseSecurityDescriptor(bytes);
   } catch (error) {
     throw bad(WindowsRecord.RawDescriptor, `is no security descriptor: ${(error as Error).message}`);
   }
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(value, bytes);
   return bytes;
 }
 
@@ -147,4 +156,9 @@ export function writeFileRecords(
   for (const [name, value] of extendedAttributes)
     pax.set(WindowsRecord.ExtendedAttribute + name, Buffer.from(value).toString('base64'));
   return pax;
+}
+
+/** As containerd and BuildKit's daemons write it: the fraction is not filled up with zeros, and so is wrong unless it is 0. */
+export function formatCreationTime(ns: bigint): string {
+  return `${ns / SECOND}.${ns % SECOND}`;
 }

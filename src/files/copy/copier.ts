@@ -13,6 +13,7 @@ import {
 import type { BigIntStats, Dirent } from 'node:fs';
 import { fsPath } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import { foldName } from '../../archive/windows/index.ts';
 import { invalidArgument, nowNs } from '../../base/index.ts';
 import { setTimes } from '../../host/index.ts';
 import { copyNode, setTimesOf } from '../attributes.ts';
@@ -21,6 +22,7 @@ import { pathError } from '../path-error.ts';
 import { baseOf, joinPath, parentOf } from '../path-order.ts';
 import { removeTree } from '../remove-tree.ts';
 import { copyFile } from './copy-file.ts';
+import type { FolderNames } from './folder-names.ts';
 import { giveAttributes } from './given-attributes.ts';
 import type { GivenAttributes } from './given-attributes.ts';
 import type { LaterFiles } from './later-files.ts';
@@ -33,6 +35,8 @@ export interface CopierOptions extends GivenAttributes {
   readonly check: () => void;
   /** Takes regular files instead of their being copied now. Nothing may then be copied twice to one place. */
   readonly later: LaterFiles | undefined;
+  /** How a target of Windows spells its names. */
+  readonly names: FolderNames | undefined;
 }
 
 /** A source folder that is being read; it is made at the target once something in it is copied. */
@@ -45,6 +49,8 @@ interface OpenDir {
   isNew: boolean;
   /** What is to be copied later. */
   readonly later: Array<{ readonly from: ByteString; readonly to: ByteString }>;
+  /** What was copied into it, by names as Windows compares them. */
+  claimed?: Map<string, ByteString>;
 }
 
 /** One copy call: hard links within it stay hard links. Nothing follows a link; folders at the target must be folders. */
@@ -89,6 +95,7 @@ export class Copier {
       else {
         this.#makeOpen();
         this.#clear(target, false);
+        this.#claim(this.#open.at(-1), source, target);
         this.#copyEntry(source, target, stats);
         this.#attributes(source, target, stats);
       }
@@ -102,7 +109,7 @@ export class Copier {
     const isTop = path === '';
     if (emit) {
       this.#makeOpen();
-      this.#makeDir(dir);
+      this.#makeDir(dir, this.#open.at(-1));
     }
     if (verdict?.descend !== false) {
       this.#open.push(dir);
@@ -115,7 +122,8 @@ export class Copier {
       entries.sort((a, b) => (a.name < b.name ? -1 : 1));
       for (const entry of entries) {
         const { name } = entry;
-        this.#copy(`${dir.source}/${name}`, `${dir.target}/${name}`, joinPath(path, name), verdict, entry.isFile());
+        const target = `${dir.target}/${this.#options.names?.in(dir.target, name) ?? name}`;
+        this.#copy(`${dir.source}/${name}`, target, joinPath(path, name), verdict, entry.isFile());
       }
       this.#open.pop();
     }
@@ -140,10 +148,12 @@ export class Copier {
       this.#makeOpen();
       if (dir?.isNew === true) {
         const name = baseOf(source);
-        dir.later.push({ from: name, to: name });
+        this.#claim(dir, source, target);
+        dir.later.push({ from: name, to: baseOf(target) });
         return;
       }
       this.#clear(target, false);
+      if (dir !== undefined) this.#claim(dir, source, target);
       // So that the folder is among what was written to the target, whatever layer it came from.
       setTimes(fsPath(parentOf(target)), undefined, nowNs());
       const name = { from: baseOf(source), to: baseOf(target) };
@@ -155,8 +165,24 @@ export class Copier {
     }
   }
 
-  #makeDir(dir: OpenDir): void {
+  /** To Windows, two names of the source may be one: which of them the target should have, nobody said. */
+  #claim(dir: OpenDir | undefined, source: ByteString, target: ByteString): void {
+    const { names, describe } = this.#options;
+    if (names === undefined) return;
+    const name = baseOf(target);
+    names.made(parentOf(target), name);
+    if (dir === undefined) return;
+    dir.claimed ??= new Map();
+    const folded = foldName(name);
+    const other = dir.claimed.get(folded);
+    if (other !== undefined)
+      throw invalidArgument(`cannot copy both ${describe(other)} and ${describe(source)}: Windows takes them for one`);
+    dir.claimed.set(folded, source);
+  }
+
+  #makeDir(dir: OpenDir, above: OpenDir | undefined): void {
     dir.isMade = true;
+    this.#claim(above, dir.source, dir.target);
     if (this.#clear(dir.target, true)) return;
     mkdirSync(fsPath(dir.target), 0o700);
     dir.isNew = true;
@@ -164,9 +190,9 @@ export class Copier {
 
   /** The folders above, which no pattern has asked for but something in them. */
   #makeOpen(): void {
-    for (const dir of this.#open) {
+    for (const [i, dir] of this.#open.entries()) {
       if (dir.isMade) continue;
-      this.#makeDir(dir);
+      this.#makeDir(dir, this.#open[i - 1]);
       // One that was there takes the mode alone, as upstream has it.
       if (!dir.isNew) chmodSync(fsPath(dir.target), Number(dir.stats.mode) & 0o7777);
     }

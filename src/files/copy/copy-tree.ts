@@ -12,6 +12,7 @@ import { setMtime } from '../attributes.ts';
 import { TreeFilter } from '../filter.ts';
 import { pathError } from '../path-error.ts';
 import { Copier } from './copier.ts';
+import type { FolderNames } from './folder-names.ts';
 import { LaterFiles } from './later-files.ts';
 import { makeDirs, shown } from './make-dirs.ts';
 import type { Owner } from './make-dirs.ts';
@@ -46,6 +47,9 @@ export interface CopyRequest {
   readonly replaceExisting?: boolean;
   /** Regular files are not copied but told, as LaterFiles has them: for whoever can put them there at less cost. */
   readonly filesLater?: boolean;
+  /** Of a tree of Windows: how it spells its names. InvalidArgument when two that are copied are one to the target. */
+  readonly sourceNames?: FolderNames | undefined;
+  readonly targetNames?: FolderNames | undefined;
 }
 
 const DEFAULT_DIR_MODE = 0o755;
@@ -58,25 +62,26 @@ export function newModeOf({ mode, modeChange }: Pick<CopyRequest, 'mode' | 'mode
 
 /** Gives what `filesLater` asked for. `check` is called often and throws when the copy is no longer wanted. Throws NotFound when there is no source. */
 export function copyTree(request: CopyRequest, check: () => void = () => {}): Uint8Array | undefined {
-  const { sourceRoot, targetRoot, owner, timestampNs } = request;
+  const { sourceRoot, targetRoot, owner, timestampNs, sourceNames, targetNames } = request;
   const filter = TreeFilter.of(request);
   const root = toByteString(targetRoot).replace(/\/+$/, '');
   const options = { mode: request.mode ?? DEFAULT_DIR_MODE, owner, timestampNs };
   const last = request.target.slice(request.target.lastIndexOf('/') + 1);
   const folder = last === '' || last === '.' ? request.target : request.target.slice(0, -last.length);
-  const made = makeDirs(root, resolveTarget(targetRoot, folder), options);
+  const made = makeDirs(root, resolveTarget(targetRoot, folder, targetNames), options);
 
-  const source = resolveSource(sourceRoot, request.source, request.followLinks === true);
+  const source = resolveSource(sourceRoot, request.source, request.followLinks === true, sourceNames);
   let isSourceDir: boolean;
   try {
     isSourceDir = lstatSync(fsPath(source)).isDirectory();
   } catch (error) {
     throw pathError(error, 'lstat', fromByteString(request.source));
   }
-  let target = resolveTarget(targetRoot, request.target);
+  let target = resolveTarget(targetRoot, request.target, targetNames);
   const there = statSync(fsPath(target), { throwIfNoEntry: false });
   if (there !== undefined && (isSourceDir ? request.contentsOnly !== true : there.isDirectory())) {
-    target = posix.join(target, posix.basename(request.source.replace(/(?<=.)\/+$/, '')));
+    const name = posix.basename(request.source.replace(/(?<=.)\/+$/, ''));
+    target = posix.join(target, targetNames?.in(target, name) ?? name);
   }
   if (target.length <= root.length && !isSourceDir) throw invalidArgument('cannot replace to directory / with file');
   const mergesIntoNew = request.contentsOnly === true && isSourceDir && there === undefined;
@@ -93,6 +98,8 @@ export function copyTree(request: CopyRequest, check: () => void = () => {}): Ui
     describe: (path) => (path.startsWith(root) ? shown(root, path) : shown(toByteString(sourceRoot), path)),
     check,
     later,
+    names: targetNames,
+    keepsRecords: sourceNames !== undefined && targetNames !== undefined,
   });
   copier.copy(source, target);
   if (timestampNs !== undefined) {

@@ -2,7 +2,7 @@ import { chmodSync, lchownSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { fsPath } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
-import { readXattrs, setTimesOf, writeXattrs } from '../attributes.ts';
+import { copyKeptRecords, readXattrs, setTimesOf, writeXattrs } from '../attributes.ts';
 import type { Owner } from './make-dirs.ts';
 import type { ModeChange } from './mode-change.ts';
 
@@ -11,6 +11,8 @@ export interface GivenAttributes {
   readonly owner: Owner | undefined;
   readonly newMode: ModeChange | undefined;
   readonly timestampNs: bigint | undefined;
+  /** What Windows says of the files beside: it counts where both trees are of Windows. */
+  readonly keepsRecords: boolean;
 }
 
 function modeOf(stats: BigIntStats, { newMode }: GivenAttributes): number {
@@ -29,5 +31,6 @@ export function giveAttributes(
   lchownSync(fsPath(target), owner?.uid ?? Number(stats.uid), owner?.gid ?? Number(stats.gid));
   if (!stats.isSymbolicLink()) chmodSync(fsPath(target), modeOf(stats, given));
   writeXattrs(target, readXattrs(source));
+  if (given.keepsRecords) copyKeptRecords(source, target);
   setTimesOf(target, stats, timestampNs);
 }

@@ -6,6 +6,7 @@ import { invalidArgument, notFound } from '../../base/index.ts';
 import type { JobContext } from '../../base/index.ts';
 import {
   copyTree,
+  FolderNames,
   makeDir,
   makeDirs,
   newModeOf,
@@ -26,6 +27,7 @@ import type {
   FileActionRm,
   FileActionSymlink,
 } from '../../proto/ops.pb.ts';
+import { systemOf } from '../../systems/index.ts';
 import { cleanPath } from './clean-path.ts';
 import { isArchive } from './is-archive.ts';
 import { findOwner } from './owner.ts';
@@ -38,6 +40,24 @@ export interface ActionArgs {
   readonly source: string | undefined;
   readonly userRoot: string | undefined;
   readonly groupRoot: string | undefined;
+  /** The system that the files are for: whose owners there are. */
+  readonly os: string;
+  /** The trees are of Windows: names that differ by case alone are one. */
+  readonly foldsTarget: boolean;
+  readonly foldsSource: boolean;
+}
+
+/** How the trees of an action spell their names, as long as it runs; undefined for one that is not of Windows. */
+interface Spelling {
+  readonly target: FolderNames | undefined;
+  readonly source: FolderNames | undefined;
+}
+
+function spellingOf({ foldsTarget, foldsSource }: Pick<ActionArgs, 'foldsTarget' | 'foldsSource'>): Spelling {
+  return {
+    target: foldsTarget ? new FolderNames() : undefined,
+    source: foldsSource ? new FolderNames() : undefined,
+  };
 }
 
 /** -1 says that there is none. */
@@ -45,8 +65,8 @@ function timestampOf(value: bigint): bigint | undefined {
   return value === -1n ? undefined : value;
 }
 
-export function ownerOf(args: Pick<ActionArgs, 'owner' | 'userRoot' | 'groupRoot'>): Owner | undefined {
-  return findOwner(args.owner, { user: args.userRoot, group: args.groupRoot });
+export function ownerOf(args: Pick<ActionArgs, 'owner' | 'userRoot' | 'groupRoot' | 'os'>): Owner | undefined {
+  return findOwner(args.owner, { user: args.userRoot, group: args.groupRoot }, systemOf(args.os).users);
 }
 
 /** What a copy left for later: its regular files, where that was asked for. */
@@ -66,31 +86,39 @@ export function act(args: ActionArgs & { readonly filesLater: boolean }, context
     return acted(undefined);
   }
   const owner = ownerOf(args);
-  requireParent(args.target, action.value);
-  const sources = sourcesOf(sourceRoot(args), action.value);
+  const spelling = spellingOf(args);
+  requireParent(args.target, action.value, spelling.target);
+  const sources = sourcesOf(sourceRoot(args), action.value, spelling.source);
   // Of several sources one may bring what another one has brought: they are copied one after the other.
   const filesLater = args.filesLater && sources.length === 1;
   let later: Uint8Array | undefined;
-  for (const source of sources) later = copyFrom(args, action.value, { source, owner, filesLater }, context);
+  for (const source of sources) later = copyFrom(args, action.value, { source, owner, filesLater, spelling }, context);
   return acted(later);
 }
 
 function change(args: ActionArgs): void {
   const { action } = args;
+  const tree: Tree = { root: args.target, names: spellingOf(args).target };
   switch (action.$case) {
     case 'mkdir':
-      return mkdir(args.target, action.value, ownerOf(args));
+      return mkdir(tree, action.value, ownerOf(args));
     case 'mkfile':
-      return mkfile(args.target, action.value, ownerOf(args));
+      return mkfile(tree, action.value, ownerOf(args));
     case 'symlink':
-      return symlink(args.target, action.value, ownerOf(args));
+      return symlink(tree, action.value, ownerOf(args));
     case 'rm':
-      return rm(args.target, action.value);
+      return rm(tree, action.value);
   }
 }
 
-function mkdir(root: string, action: FileActionMkDir, owner: Owner | undefined): void {
-  const path = resolveTarget(root, toByteString(action.path));
+/** What an action changes. */
+interface Tree {
+  readonly root: string;
+  readonly names: FolderNames | undefined;
+}
+
+function mkdir({ root, names }: Tree, action: FileActionMkDir, owner: Owner | undefined): void {
+  const path = resolveTarget(root, toByteString(action.path), names);
   const options = { mode: action.mode & 0o777, owner, timestampNs: timestampOf(action.timestamp) };
   if (action.makeParents) {
     makeDirs(toByteString(root).replace(/\/+$/, ''), path, options);
@@ -106,9 +134,9 @@ function mkdir(root: string, action: FileActionMkDir, owner: Owner | undefined):
 }
 
 /** The new file takes the place of an old one in a single step, with the old one's mode and owner. */
-function mkfile(root: string, action: FileActionMkFile, owner: Owner | undefined): void {
+function mkfile({ root, names }: Tree, action: FileActionMkFile, owner: Owner | undefined): void {
   const shown = posix.join('/', action.path);
-  const path = resolveTarget(root, toByteString(action.path));
+  const path = resolveTarget(root, toByteString(action.path), names);
   const temporary = `${path}.tmp.${process.pid}.${Date.now()}`;
   try {
     const there = statSync(fsPath(path), { throwIfNoEntry: false });
@@ -126,8 +154,8 @@ function mkfile(root: string, action: FileActionMkFile, owner: Owner | undefined
   }
 }
 
-function symlink(root: string, action: FileActionSymlink, owner: Owner | undefined): void {
-  const path = resolveTarget(root, toByteString(action.newpath));
+function symlink({ root, names }: Tree, action: FileActionSymlink, owner: Owner | undefined): void {
+  const path = resolveTarget(root, toByteString(action.newpath), names);
   try {
     symlinkSync(action.oldpath, fsPath(path));
     if (owner !== undefined) lchownSync(fsPath(path), owner.uid, owner.gid);
@@ -138,23 +166,23 @@ function symlink(root: string, action: FileActionSymlink, owner: Owner | undefin
   }
 }
 
-function rm(root: string, action: FileActionRm): void {
+function rm(tree: Tree, action: FileActionRm): void {
   const paths = action.allowWildcard
-    ? resolveWildcards(root, cleanPath(action.path), false)
+    ? resolveWildcards(tree.root, cleanPath(action.path), false, tree.names)
     : [toByteString(posix.join('/', action.path))];
-  for (const path of paths) removeOne(root, path, action.allowNotFound);
+  for (const path of paths) removeOne(tree, path, action.allowNotFound);
 }
 
 /** The last component is removed itself when it is a link, but must lead somewhere to count as being there. */
-function removeOne(root: string, path: string, allowNotFound: boolean): void {
+function removeOne({ root, names }: Tree, path: string, allowNotFound: boolean): void {
   const shown = fromByteString(path).replace(/(?<=.)\/+$/, '');
   if (shown === '/') throw invalidArgument('rmPath: invalid empty path');
-  const found = resolveSource(root, path, false);
+  const found = resolveSource(root, path, false, names);
   if (!allowNotFound) {
     const there = lstatSync(fsPath(found), { throwIfNoEntry: false });
     const leads =
       there?.isSymbolicLink() === true
-        ? lstatSync(fsPath(resolveTarget(root, path)), { throwIfNoEntry: false })
+        ? lstatSync(fsPath(resolveTarget(root, path, names)), { throwIfNoEntry: false })
         : there;
     if (leads === undefined) throw notFound(`stat ${shown}: no such file or directory`);
   }
@@ -166,9 +194,9 @@ function removeOne(root: string, path: string, allowNotFound: boolean): void {
 }
 
 /** Without createDestPath nothing above the destination is made. */
-function requireParent(root: string, action: FileActionCopy): void {
+function requireParent(root: string, action: FileActionCopy, names: FolderNames | undefined): void {
   if (action.createDestPath) return;
-  const path = resolveTarget(root, toByteString(action.dest));
+  const path = resolveTarget(root, toByteString(action.dest), names);
   try {
     lstatSync(fsPath(posix.dirname(path)));
   } catch (error) {
@@ -177,10 +205,10 @@ function requireParent(root: string, action: FileActionCopy): void {
 }
 
 /** The sources of a copy as byte strings. */
-function sourcesOf(root: string, action: FileActionCopy): string[] {
+function sourcesOf(root: string, action: FileActionCopy, names: FolderNames | undefined): string[] {
   const source = cleanPath(action.src);
   if (!action.allowWildcard) return [toByteString(source)];
-  const found = resolveWildcards(root, source, action.followSymlink);
+  const found = resolveWildcards(root, source, action.followSymlink, names);
   if (found.length === 0 && !action.allowEmptyWildcard) throw notFound(`${source} not found`);
   return found;
 }
@@ -191,21 +219,37 @@ function requestedMode(action: FileActionCopy): { mode?: number; modeChange?: st
   return action.mode === -1 ? {} : { mode: action.mode & 0o7777 };
 }
 
-export function givenAttributes(action: FileActionCopy, owner: Owner | undefined): GivenAttributes {
-  return { owner, newMode: newModeOf(requestedMode(action)), timestampNs: timestampOf(action.timestamp) };
+export function givenAttributes(
+  action: FileActionCopy,
+  owner: Owner | undefined,
+  { foldsTarget, foldsSource }: Pick<ActionArgs, 'foldsTarget' | 'foldsSource'>,
+): GivenAttributes {
+  return {
+    owner,
+    newMode: newModeOf(requestedMode(action)),
+    timestampNs: timestampOf(action.timestamp),
+    keepsRecords: foldsTarget && foldsSource,
+  };
 }
 
 function copyFrom(
   args: ActionArgs,
   action: FileActionCopy,
-  what: { readonly source: string; readonly owner: Owner | undefined; readonly filesLater: boolean },
+  what: {
+    readonly source: string;
+    readonly owner: Owner | undefined;
+    readonly filesLater: boolean;
+    readonly spelling: Spelling;
+  },
   context: JobContext,
 ): Uint8Array | undefined {
   const timestampNs = timestampOf(action.timestamp);
-  const { source, owner, filesLater } = what;
+  const { source, owner, filesLater, spelling } = what;
   return copyTree(
     {
       filesLater,
+      sourceNames: spelling.source,
+      targetNames: spelling.target,
       sourceRoot: sourceRoot(args),
       source,
       targetRoot: args.target,
@@ -248,10 +292,11 @@ export async function findCandidates(
 ): Promise<{ sources: UnpackCandidate[]; owner: Owner | undefined }> {
   const action = copyAction(args);
   const owner = ownerOf(args);
-  requireParent(args.target, action);
+  const spelling = spellingOf(args);
+  requireParent(args.target, action, spelling.target);
   const sources: UnpackCandidate[] = [];
-  for (const bytes of sourcesOf(sourceRoot(args), action)) {
-    const file = resolveTarget(sourceRoot(args), bytes);
+  for (const bytes of sourcesOf(sourceRoot(args), action, spelling.source)) {
+    const file = resolveTarget(sourceRoot(args), bytes, spelling.source);
     const isFile = lstatSync(fsPath(file), { throwIfNoEntry: false })?.isFile() === true;
     sources.push({ path: fromByteString(bytes), bytes, isArchive: isFile && (await isArchive(fromByteString(file))) });
   }
@@ -262,7 +307,7 @@ export async function findCandidates(
 export function prepareUnpack(args: ActionArgs): void {
   const action = copyAction(args);
   const timestampNs = timestampOf(action.timestamp);
-  const path = resolveTarget(args.target, toByteString(action.dest));
+  const path = resolveTarget(args.target, toByteString(action.dest), spellingOf(args).target);
   makeDirs(toByteString(args.target).replace(/\/+$/, ''), path, { mode: 0o755, owner: ownerOf(args), timestampNs });
 }
 
@@ -271,5 +316,6 @@ export function copyOne(
   context: JobContext,
 ): Acted {
   const { only: source, filesLater } = args;
-  return acted(copyFrom(args, copyAction(args), { source, owner: ownerOf(args), filesLater }, context));
+  const what = { source, owner: ownerOf(args), filesLater, spelling: spellingOf(args) };
+  return acted(copyFrom(args, copyAction(args), what, context));
 }

@@ -4,6 +4,8 @@ import { hasWildcards } from '../../files/index.ts';
 import type { ChownOpt, FileAction } from '../../proto/ops.pb.ts';
 import type { CacheMap, CacheMapDep, JobContext, Result } from '../../solver/types.ts';
 import type { ContentHasher, ContentSelector } from '../../storage/types.ts';
+import { systemOf } from '../../systems/index.ts';
+import type { UserRules } from '../../systems/index.ts';
 import { sha256 } from '../op-digest.ts';
 import { refOf } from '../ref-result.ts';
 import { actionJson } from './action-json.ts';
@@ -68,12 +70,24 @@ function isPlainChain(indexes: readonly Indexes[]): boolean {
   );
 }
 
-/** `name` is the step's. */
+/** Owners that the system knows of itself, and that so mean the same whatever the inputs are. */
+function knownOwners(actions: readonly FileAction[], { find }: UserRules): readonly string[] {
+  return actions.flatMap(({ action }) => {
+    const owner = action === undefined || action.$case === 'rm' ? undefined : action.value.owner;
+    return [owner?.user, owner?.group].flatMap((option) => {
+      if (option?.user?.$case !== 'byName') return [];
+      const ids = find(option.user.value.name);
+      return ids === undefined ? [] : [`${ids.uid}:${ids.gid}`];
+    });
+  });
+}
+
+/** `name` is the step's, `os` the system that the files are for. */
 export function fileCacheMap(
   hasher: ContentHasher,
   actions: readonly FileAction[],
   inputCount: number,
-  name: string,
+  { name, os }: { readonly name: string; readonly os: string },
 ): CacheMap {
   const use = new InputUse();
   const encoded: string[] = [];
@@ -104,6 +118,11 @@ export function fileCacheMap(
   if (indexes.length > 0 && !isPlainChain(indexes)) {
     fields.push(`"indexes":[${indexes.map((i) => `[${i.join(',')}]`).join(',')}]`);
   }
+  const owners = knownOwners(actions, systemOf(os).users);
+  // Upstream's daemon on Linux loses these owners: its results are not the same.
+  if (owners.length > 0) fields.push(`"owners":[${owners.map((ids) => `"${ids}"`).join(',')}]`);
+  // What begins on nothing is a layer of that system; upstream makes it as if it were for Linux.
+  if (os === 'windows' && actions.some(({ input }) => input === NONE)) fields.push('"os":"windows"');
   const selectors = use.selectorsOf(inputCount);
   const deps = Array.from({ length: inputCount }, (_, input): CacheMapDep => {
     const used = selectors.get(input);

@@ -75,7 +75,13 @@ class Bench {
     const vertex = { name: 'copy', inputs: inputs.map(() => ({})) } as unknown as Vertex;
     const op = FileOp.decode(FileOp.encode(FileOp.fromPartial({ actions })).finish());
     const context = { signal: new AbortController().signal, progress: noProgress, sessions: () => [] };
-    const results = await createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, async () => () => {}).exec(
+    const results = await createFileOp(
+      { accessor, hasher, workerId: 'w' },
+      vertex,
+      op,
+      'linux',
+      async () => () => {},
+    ).exec(
       context as unknown as JobContext,
       inputs.map((ref) => new RefResult('w', ref)),
     );

@@ -95,7 +95,7 @@ const hasher: ContentHasher = {
 function makeOp(actions: DeepPartial<FileOp['actions'][number]>[], inputs: number) {
   const vertex = { name: 'test', inputs: Array.from({ length: inputs }, () => ({})) } as unknown as Vertex;
   const op = FileOp.decode(FileOp.encode(FileOp.fromPartial({ actions })).finish());
-  return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, async () => () => {});
+  return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, 'linux', async () => () => {});
 }
 
 /** What the last run that failed left. */

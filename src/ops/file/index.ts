@@ -18,21 +18,27 @@ export interface FileOpDeps {
   readonly workerId: string;
 }
 
+/** `os`: the system that the files are for. */
 export function createFileOp(
   deps: FileOpDeps,
   vertex: Vertex,
   op: FileOp,
+  os: string,
   slot: (signal: AbortSignal) => Promise<() => void>,
 ): Op {
   return {
     async cacheMap() {
-      return { map: fileCacheMap(deps.hasher, op.actions, vertex.inputs.length, vertex.name), done: true };
+      return {
+        map: fileCacheMap(deps.hasher, op.actions, vertex.inputs.length, { name: vertex.name, os }),
+        done: true,
+      };
     },
     async exec(context: JobContext, inputs: readonly Result[]) {
       const plan = planActions(op.actions, inputs.length);
       const run = new ActionRun(deps.accessor, plan, inputs.map(refOf), {
         name: vertex.name,
         context,
+        os,
         keep: (index, made) =>
           new Remains({
             inputs: inputs.map((input) => input.fork()),

@@ -3,6 +3,7 @@ import { BuildError, Code, internal, invalidArgument } from '../../base/index.ts
 import type { Owner } from '../../files/index.ts';
 import { resolveInRoot } from '../../host/index.ts';
 import type { ChownOpt, UserOpt } from '../../proto/ops.pb.ts';
+import type { UserRules } from '../../systems/index.ts';
 
 const MAX_BYTES = 10 * 2 ** 20;
 
@@ -38,6 +39,20 @@ function nameOf(option: UserOpt | undefined): string | undefined {
   return option?.user?.$case === 'byName' ? option.user.value.name : undefined;
 }
 
+function findUser(name: string, root: string, { find, database }: UserRules): Owner | undefined {
+  const known = find(name);
+  if (known !== undefined || database === undefined) return known;
+  const found = readDatabase(root, database.users).find((fields) => fields[0] === name);
+  return found && { uid: idOf(found[2]), gid: idOf(found[3]) };
+}
+
+function findGroup(name: string, root: string, { find, database }: UserRules): number | undefined {
+  const known = find(name);
+  if (known !== undefined || database === undefined) return known?.gid;
+  const found = readDatabase(root, database.groups).find((fields) => fields[0] === name);
+  return found && idOf(found[2]);
+}
+
 /**
  * The ids that an owner means, its names looked up in the trees given. A name that is not there is root; a user brings its group
  * unless another one is named. undefined: no owner is asked for.
@@ -45,6 +60,7 @@ function nameOf(option: UserOpt | undefined): string | undefined {
 export function findOwner(
   owner: ChownOpt | undefined,
   roots: { readonly user: string | undefined; readonly group: string | undefined },
+  users: UserRules,
 ): Owner | undefined {
   if (owner === undefined) return undefined;
   let uid = 0;
@@ -52,15 +68,12 @@ export function findOwner(
   const userName = nameOf(owner.user);
   if (userName !== undefined) {
     if (roots.user === undefined) throw internal('invalid missing user mount');
-    const found = readDatabase(roots.user, '/etc/passwd').find((fields) => fields[0] === userName);
-    uid = idOf(found?.[2]);
-    gid = idOf(found?.[3]);
+    ({ uid, gid } = findUser(userName, roots.user, users) ?? { uid, gid });
   } else if (owner.user?.user?.$case === 'byID') uid = gid = owner.user.user.value;
   const groupName = nameOf(owner.group);
   if (groupName !== undefined) {
     if (roots.group === undefined) throw internal('invalid missing group mount');
-    const found = readDatabase(roots.group, '/etc/group').find((fields) => fields[0] === groupName);
-    if (found !== undefined) gid = idOf(found[2]);
+    gid = findGroup(groupName, roots.group, users) ?? gid;
   } else if (owner.group?.user?.$case === 'byID') gid = owner.group.user.value;
   return { uid, gid };
 }

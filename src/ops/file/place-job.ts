@@ -12,7 +12,7 @@ import type { CopyDirs } from '../../storage/types.ts';
 import { givenAttributes, ownerOf, sourceRoot } from './action-job.ts';
 import type { ActionArgs } from './action-job.ts';
 
-export interface PlaceArgs extends Pick<ActionArgs, 'action' | 'owner' | 'source' | 'userRoot' | 'groupRoot'> {
+export interface PlaceArgs extends Omit<ActionArgs, 'target'> {
   /** See LaterFiles. */
   readonly files: Uint8Array;
   readonly dirs: CopyDirs;
@@ -43,7 +43,7 @@ export function place(args: PlaceArgs, context: JobContext): void {
   const { action, dirs } = args;
   if (action.$case !== 'copy') throw invalidArgument(`not a copy: ${action.$case}`);
   const tree = new LayerTree(dirs.layers);
-  const given = givenAttributes(action.value, ownerOf(args));
+  const given = givenAttributes(action.value, ownerOf(args), args);
   const placer = new FilePlacer({ ...given, check: context.check });
   for (const folder of decodeLaterFiles(args.files)) placeFolder(folder, new SourceFolder(args, tree, folder.source));
 

@@ -8,7 +8,7 @@ import type { Remains } from '../../solver/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import { mountLocally } from '../../storage/index.ts';
 import { unpackArchive } from '../../storage/apply/index.ts';
-import type { CacheAccessor, ImmutableRef, MutableRef, CopyDirs } from '../../storage/types.ts';
+import type { CacheAccessor, ImageSystem, ImmutableRef, MutableRef, CopyDirs } from '../../storage/types.ts';
 import type { PlaceArgs } from './place-job.ts';
 import type { Acted, ActionArgs, UnpackCandidate } from './action-job.ts';
 import type { Owner } from '../../files/index.ts';
@@ -49,6 +49,7 @@ export class ActionRun {
   readonly #inputs: ReadonlyArray<ImmutableRef | undefined>;
   readonly #name: string;
   readonly #context: JobContext;
+  readonly #os: string;
   readonly #keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
   readonly #trees = new Map<number, Tree>();
 
@@ -59,6 +60,8 @@ export class ActionRun {
     options: {
       readonly name: string;
       readonly context: JobContext;
+      /** The system that the files are for. */
+      readonly os: string;
       readonly keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
     },
   ) {
@@ -67,6 +70,7 @@ export class ActionRun {
     this.#inputs = inputs;
     this.#name = options.name;
     this.#context = options.context;
+    this.#os = options.os;
     this.#keep = options.keep;
   }
 
@@ -129,7 +133,10 @@ export class ActionRun {
   async #target(input: Place | undefined): Promise<MutableRef> {
     const description = this.#name === '' ? 'fileop target' : this.#name;
     if (input?.kind !== 'action') {
-      return this.#accessor.create(input === undefined ? undefined : this.#inputs[input.index], { description });
+      return this.#accessor.create(input === undefined ? undefined : this.#inputs[input.index], {
+        description,
+        system: this.#os === 'windows' ? 'windows' : 'linux',
+      });
     }
     const tree = await this.#tree(input.index);
     if (tree.kind === 'fixed') return this.#accessor.create(tree.ref, { description });
@@ -162,6 +169,9 @@ export class ActionRun {
       source: isCopy ? ((await show(planned.secondary)) ?? (await emptyFolder(mounts))) : undefined,
       userRoot: await show(planned.user),
       groupRoot: await show(planned.group),
+      os: this.#os,
+      foldsTarget: target.system === 'windows',
+      foldsSource: (await this.#systemOf(planned.secondary)) === 'windows',
     };
     const { signal } = this.#context;
     const dirs = await this.#dirs(planned, target);
@@ -175,6 +185,13 @@ export class ActionRun {
     if (later === undefined || dirs === undefined) return;
     const files: PlaceArgs = { ...read, files: later, dirs };
     await pool.call('place', files, { signal, transfer: [later.buffer as ArrayBuffer] });
+  }
+
+  /** Of a tree that is shown already. */
+  async #systemOf(place: Place | undefined): Promise<ImageSystem | undefined> {
+    if (place === undefined) return undefined;
+    if (place.kind === 'input') return this.#inputs[place.index]?.system;
+    return (await this.#tree(place.index)).ref.system;
   }
 
   /** Where the regular files of a copy can go without a mount; undefined when they cannot. */
@@ -209,6 +226,8 @@ export class ActionRun {
           source: candidate.path,
           targetRoot: args.target,
           target: action.value.dest,
+          foldsSource: args.foldsSource,
+          foldsTarget: args.foldsTarget,
           ...(found.owner === undefined ? {} : { owner: found.owner }),
         };
         await pool.call('prepareUnpack', args, { signal });

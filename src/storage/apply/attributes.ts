@@ -2,6 +2,7 @@ import { chmodSync, fchmodSync, fchownSync, lchownSync, readFileSync } from 'nod
 import type { BigIntStats } from 'node:fs';
 import { fromByteString, fsPath, TarType, XATTR_RECORD } from '../../archive/index.ts';
 import type { ByteString, TarHeader } from '../../archive/index.ts';
+import { isKeptRecords } from '../../archive/windows/index.ts';
 import { wrapError } from '../../base/index.ts';
 import { getXattr, listXattrs, setTimes, setXattr } from '../../host/index.ts';
 import { lstatEntry } from '../tree/index.ts';
@@ -42,9 +43,9 @@ export function setMode(path: ByteString, fd: number | undefined, mode: number):
   else fchmodSync(fd, mode);
 }
 
-/** Names that mean something to an overlay are never taken from an archive, nor any of `trusted.`. */
+/** Names that mean something to an overlay or to this daemon are never taken from an archive, nor any of `trusted.`. */
 function isForbidden(name: string): boolean {
-  return name.startsWith('trusted.') || name.startsWith('user.overlay.');
+  return name.startsWith('trusted.') || name.startsWith('user.overlay.') || isKeptRecords(name);
 }
 
 /** `bestEffort`: what cannot be set is left out. Else so is only what this kind of file or file system cannot have. */
@@ -73,7 +74,7 @@ function takesUserXattrs(type: string): boolean {
 export function copyFolderAttributes(from: ByteString, stat: BigIntStats, to: ByteString, owner: boolean): void {
   if (owner) lchownSync(fsPath(to), Number(stat.uid), Number(stat.gid));
   for (const name of listXattrs(fsPath(from))) {
-    if (isForbidden(name)) continue;
+    if (isForbidden(name) && !isKeptRecords(name)) continue;
     const value = getXattr(fsPath(from), name);
     if (value === undefined) continue;
     try {

@@ -70,7 +70,7 @@ void test('files, folders and links come with their attributes, however the laye
     const dir = workDir(t);
     const diffId = `sha256:${createHash('sha256').update(tar).digest('hex')}` as ApplyRequest['diffId'];
     const result = await apply(dir, bytes, { diffId: diffId as NonNullable<typeof diffId> });
-    assert.deepEqual(result, { size: 6, diffId, entries: 5 });
+    assert.deepEqual(result, { system: 'linux', size: 6, diffId, entries: 5 });
     const file = lstatSync(join(dir, 'target/dir/file'), { bigint: true });
     assert.equal(file.mtimeNs, 7_123_456_789n);
     assert.equal(Number(file.mode) & 0o7777, 0o4755);
@@ -109,7 +109,10 @@ void test('no name leads out of the target', async (t) => {
     existsSync(join(dir, 'target/up')) && existsSync(join(dir, 'target/b')) && existsSync(join(dir, 'target/file2')),
   );
   assert.ok(existsSync(join(dir, 'target', dir, 'outside/file')), 'a link is resolved below the target');
-  await assert.rejects(apply(dir, tarOf(['esc', '', hardLink(join(dir, 'outside/secret'))])), /ENOENT/);
+  await assert.rejects(
+    apply(dir, tarOf(['esc', '', hardLink(join(dir, 'outside/secret'))])),
+    /no such file or directory/,
+  );
 });
 
 void test('plain: whiteouts delete what was there, opaque folders spare what the layer brings', async (t) => {
@@ -262,5 +265,5 @@ void test('trees are packed as one archive, in chunks as they are taken', async 
     assert.ok(chunk.length > 0);
     break;
   }
-  await assert.rejects(packDirectories([{ dir: join(dir, 'none'), prefix: '' }]).next(), /ENOENT/);
+  await assert.rejects(packDirectories([{ dir: join(dir, 'none'), prefix: '' }]).next(), /no such file or directory/);
 });

@@ -5,7 +5,7 @@ import type { JobContext } from '../../base/index.ts';
 import type { Digest } from '../../oci/types.ts';
 import { readFile } from '../file-chunks.ts';
 import { packJob } from './pack.ts';
-import { TreeApplier } from './tree-applier.ts';
+import { LayerSink } from './layer-sink.ts';
 import type { AppliedLayer, ApplyRequest } from './types.ts';
 import { unpackJob } from './unpack.ts';
 
@@ -13,7 +13,7 @@ const PROGRESS_MS = 200;
 
 async function applyLayer(request: ApplyRequest, context: JobContext): Promise<AppliedLayer> {
   const { style, parents = [], limits = {} } = request;
-  const applier = new TreeApplier({
+  const layer = new LayerSink(request.system, request.isBase === true, {
     target: toByteString(request.target),
     whiteouts: style === 'overlay' && parents.length > 0 ? 'overlay' : 'delete',
     parents: style === 'overlay' ? parents : [],
@@ -22,7 +22,7 @@ async function applyLayer(request: ApplyRequest, context: JobContext): Promise<A
     owner: request.noSameOwner === true ? 'own' : 'keep',
     bestEffortXattrs: false,
   });
-  const reader = new TarReader(applier, limits);
+  const reader = new TarReader(layer, limits);
   const hash = createHash('sha256');
   let bytes = 0;
   let reported = Date.now();
@@ -39,17 +39,17 @@ async function applyLayer(request: ApplyRequest, context: JobContext): Promise<A
       context.emit(bytes);
     }
     reader.end();
-    applier.finish();
+    layer.finish();
   } catch (error) {
     context.check();
     throw wrapError(error, 'failed to extract layer');
   } finally {
-    applier.close();
+    layer.close();
   }
   const diffId = `sha256:${hash.digest('hex')}` as Digest;
   if (request.diffId !== undefined && request.diffId !== diffId)
     throw new BuildError(Code.FailedPrecondition, `wrong diff id calculated on extraction "${diffId}"`);
-  return { size: applier.size, diffId, entries: applier.entries };
+  return { system: layer.system, size: layer.size, diffId, entries: layer.entries };
 }
 
 serveJobs({ applyLayer, unpack: unpackJob, pack: packJob });

@@ -47,6 +47,10 @@ export interface ApplierOptions {
   readonly owner: { readonly uid: number; readonly gid: number } | 'keep' | 'own';
   /** Attributes that may not be set are left out. */
   readonly bestEffortXattrs: boolean;
+  /** Called for each entry that is made: for what a tar's header has no fields for. */
+  readonly onMade?: (path: ByteString, full: ByteString) => void;
+  /** Called when something was removed. */
+  readonly onRemoved?: () => void;
 }
 
 interface OpenFile {
@@ -174,8 +178,10 @@ export class TreeApplier implements TarSink {
   #hide(path: ByteString): void {
     const full = this.#paths.full(path);
     const stat = lstatEntry(full);
-    if (stat === undefined) mknod(fsPath(full), S_IFCHR, 0, 0);
-    else if (stat.isDirectory()) this.#setOpaque(path);
+    if (stat === undefined) {
+      mknod(fsPath(full), S_IFCHR, 0, 0);
+      this.#options.onRemoved?.();
+    } else if (stat.isDirectory()) this.#setOpaque(path);
   }
 
   #hideOlder(folder: ByteString): void {
@@ -212,6 +218,7 @@ export class TreeApplier implements TarSink {
   #remove(path: ByteString): void {
     rmSync(fsPath(this.#paths.full(path)), { recursive: true, force: true });
     this.#paths.changed();
+    this.#options.onRemoved?.();
   }
 
   /** Only folders stay, for folders. */
@@ -273,6 +280,7 @@ export class TreeApplier implements TarSink {
     if (owner === 'keep') setOwner(full, fd, header.uid, header.gid);
     else if (owner !== 'own') setOwner(full, fd, owner.uid, owner.gid);
     setXattrs(full, header, this.#options.bestEffortXattrs);
+    this.#options.onMade?.(path, full);
     const isLink =
       header.type === TarType.Symlink || (header.type === TarType.Link && lstatEntry(full)?.isSymbolicLink() === true);
     if (!isLink) setMode(full, fd, header.mode & 0o7777);

@@ -1,8 +1,11 @@
 import type { ArchiveLimits } from '../../archive/index.ts';
 import type { Digest } from '../../oci/types.ts';
 import type { LayerDirs } from '../tree/layers.ts';
+import type { ImageSystem } from '../types.ts';
 
 export interface ApplyRequest {
+  /** InvalidArgument for a layer of the other one; undefined: the layer's first entry tells. */
+  readonly system?: ImageSystem | undefined;
   /** The blob's file; its compression is found by its first bytes (gzip, zstd, bzip2 or none). */
   readonly source: string;
   /** The directory that takes the layer: an overlay's upperdir, or a plain directory with everything below it. */
@@ -11,6 +14,8 @@ export interface ApplyRequest {
   readonly style: 'overlay' | 'plain';
   /** With `overlay`: the layers below, for the attributes of parent folders that the layer does not list. */
   readonly parents?: LayerDirs;
+  /** There is no layer below. */
+  readonly isBase?: boolean;
   /** Overlay xattrs are `user.overlay.*` (rootless). */
   readonly userxattr?: boolean;
   /** The tar's expected digest: FailedPrecondition when it is another. */
@@ -21,6 +26,7 @@ export interface ApplyRequest {
 }
 
 export interface AppliedLayer {
+  readonly system: ImageSystem;
   /** Sum of the entries' sizes, as containerd reports it. */
   readonly size: number;
   readonly diffId: Digest;
@@ -34,6 +40,9 @@ export interface UnpackRequest {
   /** Resolved below `targetRoot`; the folder exists. */
   readonly targetRoot: string;
   readonly target: string;
+  /** The trees are of Windows: names that differ by case alone are one. */
+  readonly foldsSource?: boolean;
+  readonly foldsTarget?: boolean;
   /** Owner of everything written; undefined keeps the archive's. */
   readonly owner?: { readonly uid: number; readonly gid: number };
   readonly limits?: Partial<ArchiveLimits>;

@@ -1,11 +1,14 @@
 /** Archives of a build's files, as ADD unpacks them (upstream: solver/llbsolver/file/unpack.go with moby/go-archive). */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { decompress, fsPath, TarReader, toByteString } from '../../archive/index.ts';
-import type { ByteString } from '../../archive/index.ts';
+import { decompress, fsPath, TarReader, TarType, toByteString } from '../../archive/index.ts';
+import type { ByteString, TarHeader, TarSink } from '../../archive/index.ts';
+import type { TreeSpelling } from '../../archive/windows/index.ts';
 import { Code, notFound, toBuildError } from '../../base/index.ts';
 import type { JobContext } from '../../base/index.ts';
 import { fileChunks } from '../file-chunks.ts';
-import { LayerTree } from '../tree/index.ts';
+import { LayerTree, spellingOf } from '../tree/index.ts';
+import type { TreeEntry } from '../tree/index.ts';
+import { cleanName } from './target-paths.ts';
 import { TreeApplier } from './tree-applier.ts';
 import type { UnpackRequest } from './types.ts';
 
@@ -49,11 +52,42 @@ function isRegular(path: ByteString): boolean {
   }
 }
 
+function find(root: string, path: string, foldsCase: boolean): TreeEntry | undefined {
+  const tree = new LayerTree([root]);
+  return tree.resolve(toByteString(path), true, foldsCase ? spellingOf(tree) : undefined).entry;
+}
+
+/** Files of an archive by the names that a tree of Windows has for them. */
+class RespelledTree implements TarSink {
+  readonly #applier: TreeApplier;
+  readonly #spelling: TreeSpelling;
+
+  constructor(applier: TreeApplier, target: ByteString) {
+    this.#applier = applier;
+    this.#spelling = spellingOf(new LayerTree([Buffer.from(target, 'latin1').toString('utf8')]));
+  }
+
+  entry(header: TarHeader): void {
+    const name = this.#spelling.of(cleanName(header.name));
+    const linkname = header.type === TarType.Link ? this.#spelling.of(cleanName(header.linkname)) : header.linkname;
+    this.#applier.entry({ ...header, name, linkname });
+    this.#spelling.add(name);
+  }
+
+  data(bytes: Uint8Array, offset: number): void {
+    this.#applier.data(bytes, offset);
+  }
+
+  entryEnd(): void {
+    this.#applier.entryEnd();
+  }
+}
+
 export async function unpackJob(request: UnpackRequest, context: JobContext): Promise<boolean> {
-  const source = new LayerTree([request.sourceRoot]).resolve(toByteString(request.source), true).entry;
+  const source = find(request.sourceRoot, request.source, request.foldsSource === true);
   if (source?.stat.isFile() !== true || !isRegular(source.real)) return false;
   if (!(await beginsAsTar(source.real, context))) return false;
-  const target = new LayerTree([request.targetRoot]).resolve(toByteString(request.target), true).entry;
+  const target = find(request.targetRoot, request.target, request.foldsTarget === true);
   if (target?.folder === undefined) throw notFound(`${request.target}: no such directory`);
   const applier = new TreeApplier({
     target: target.real,
@@ -64,7 +98,8 @@ export async function unpackJob(request: UnpackRequest, context: JobContext): Pr
     owner: request.owner ?? 'keep',
     bestEffortXattrs: true,
   });
-  const reader = new TarReader(applier, request.limits);
+  const sink = request.foldsTarget === true ? new RespelledTree(applier, target.real) : applier;
+  const reader = new TarReader(sink, request.limits);
   try {
     await readArchive(source.real, context, (chunk) => {
       reader.write(chunk);

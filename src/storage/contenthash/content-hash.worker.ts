@@ -22,7 +22,7 @@ function checksum(job: ChecksumJob, context: JobContext): string | undefined {
   if (!job.changing) stored.dropUnfinished(files);
   const root = job.changing ? newFolder() : stored.load(files);
   const source = layers === undefined ? undefined : { tree: new LayerTree(layers), overlay: layers.length > 1 };
-  const tree = new HashTree(root, source, context.check);
+  const tree = new HashTree(root, source, { check: context.check, foldsCase: job.foldsCase });
   try {
     return selectedDigest(tree, job.path, job.selector);
   } catch (error) {
@@ -42,7 +42,11 @@ function commit({ files, contexts }: CommitJob): void {
 function compare(job: CompareJob, context: JobContext): ContentChange | undefined {
   const root = stored.load(job.files);
   const source = { tree: new LayerTree(job.layers), overlay: job.layers.length > 1 };
-  const now = listSelected(new HashTree(root, source, context.check), job.selectors, MAX_ENTRIES);
+  const now = listSelected(
+    new HashTree(root, source, { check: context.check, foldsCase: job.foldsCase }),
+    job.selectors,
+    MAX_ENTRIES,
+  );
   if (now === undefined) return undefined;
   const before = recallListing(job.memory);
   rememberListing(job.memory, now);

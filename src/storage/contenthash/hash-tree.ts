@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { fromByteString, fsPath } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import { FolderSpelling } from '../../archive/windows/index.ts';
 import { BuildError, Code, notFound } from '../../base/index.ts';
 import type { LayerTree, TreeEntry } from '../tree/index.ts';
 import { entryDigest } from './entry-digest.ts';
@@ -40,16 +41,19 @@ export class HashTree {
   readonly #files: LayerTree | undefined;
   readonly #overlay: boolean;
   readonly #check: () => void;
+  /** How listed folders spell their names, where Windows asks. */
+  readonly #spellings: Map<FolderNode, FolderSpelling> | undefined;
 
   constructor(
     root: FolderNode,
     files: { readonly tree: LayerTree; readonly overlay: boolean } | undefined,
-    check: () => void,
+    { check, foldsCase }: { readonly check: () => void; readonly foldsCase: boolean },
   ) {
     this.root = root;
     this.#files = files?.tree;
     this.#overlay = files?.overlay ?? false;
     this.#check = check;
+    if (foldsCase) this.#spellings = new Map();
   }
 
   /** Children in byte order. */
@@ -62,7 +66,8 @@ export class HashTree {
   locate(given: ByteString, followLast: boolean): Located {
     const direct = cleanPath(given);
     const known = this.#lookup(direct);
-    if (known !== undefined && !(followLast && known.kind === 'symlink')) return { path: direct, node: known };
+    if (this.#spellings === undefined && known !== undefined && !(followLast && known.kind === 'symlink'))
+      return { path: direct, node: known };
     let current: ByteString[] = [];
     let rest = partsOf(direct);
     let node: HashNode | undefined = this.root;
@@ -70,7 +75,7 @@ export class HashTree {
       const [part, ...others] = rest as [ByteString, ...ByteString[]];
       rest = others;
       if (part === '..') current.pop();
-      else if (part !== '.') current.push(part);
+      else if (part !== '.') current.push(this.#spelt(current, part));
       node = this.#lookup(current.join('/'));
       if (node?.kind !== 'symlink') continue;
       if (rest.length === 0 && !followLast) break;
@@ -127,6 +132,18 @@ export class HashTree {
     const stat = path === '' ? this.#needFiles().rootEntry()?.stat : this.#entry(path).stat;
     if (stat === undefined) return { mode: '', owner: '' };
     return { mode: (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0'), owner: `${stat.uid}:${stat.gid}` };
+  }
+
+  /** The name that the folder at `path` has for it. */
+  #spelt(path: readonly ByteString[], name: ByteString): ByteString {
+    if (this.#spellings === undefined) return name;
+    const at = path.join('/');
+    const folder = this.#lookup(at);
+    if (folder?.kind !== 'dir') return name;
+    this.#list(folder, at);
+    let spelling = this.#spellings.get(folder);
+    if (spelling === undefined) this.#spellings.set(folder, (spelling = new FolderSpelling(folder.children.keys())));
+    return spelling.of(name)[0] ?? name;
   }
 
   #needFiles(): LayerTree {

@@ -9,12 +9,15 @@ export interface CommitJob {
 
 /** Tells what differs from the listing in `memory`, and puts the new one there. */
 export interface CompareJob extends CommitJob {
+  /** Names that differ by case alone are one: a tree of Windows. */
+  readonly foldsCase: boolean;
   readonly selectors: readonly ContentSelector[];
   readonly layers: LayerDirs;
   readonly memory: string;
 }
 
 export interface ChecksumJob extends CommitJob {
+  readonly foldsCase: boolean;
   readonly path: string;
   readonly selector: Omit<ContentSelector, 'path'>;
   /** Where what is not known yet is read. */

@@ -50,6 +50,7 @@ export class FileTreeHasher implements TreeHasher {
         contexts: this.#contexts,
         path,
         selector,
+        foldsCase: ref.system === 'windows',
         changing: this.#changing.has(id),
       };
       const known = await this.#run({ ...job, layers: undefined }, context);
@@ -80,7 +81,14 @@ export class FileTreeHasher implements TreeHasher {
       if (this.#changing.has(id)) return undefined;
       return await this.#withFiles(ref, context, (layers) => {
         const memory = join(this.#options.directory, 'seen', name);
-        const job: CompareJob = { files: this.#files(id), contexts: this.#contexts, selectors, layers, memory };
+        const job: CompareJob = {
+          files: this.#files(id),
+          contexts: this.#contexts,
+          selectors,
+          layers,
+          memory,
+          foldsCase: ref.system === 'windows',
+        };
         return this.#pool.call<ContentChange | undefined>(
           'compare',
           job,

@@ -10,6 +10,8 @@ import { layerChanges, LayerTree, readXattr } from '../tree/index.ts';
 import type { LayerDirs, TreeEntry } from '../tree/index.ts';
 import { TarChunks } from './chunks.ts';
 import { deviceOf } from './device.ts';
+import { rootHeaders, WindowsDress } from './windows-dress.ts';
+import type { ImageSystem } from '../types.ts';
 
 const SECOND = 1_000_000_000n;
 const WHITEOUT = '.wh.';
@@ -18,16 +20,16 @@ export interface LayerTarOptions {
   readonly lower: LayerDirs;
   readonly upper: LayerDirs;
   readonly clampMtimeNs?: bigint;
+  readonly system?: ImageSystem;
 }
 
 /** Chunks of about 1 MiB. Synchronous. */
 export function* layerTar(options: LayerTarOptions): Generator<Uint8Array> {
   const tar = new LayerTar(options);
-  for (const change of layerChanges(options.lower, options.upper)) {
-    if (change.kind === 'delete') {
-      tar.parents(change.path);
-      tar.chunks.header(whiteout(change.path));
-    } else yield* tar.entry(change.path, change.entry, change.kind === 'unmodified');
+  tar.roots();
+  for (const change of layerChanges(options.lower, options.upper, { foldsCase: options.system === 'windows' })) {
+    if (change.kind === 'delete') tar.whiteout(change.path);
+    else yield* tar.entry(change.path, change.entry, change.kind === 'unmodified');
     yield* tar.chunks.full();
   }
   tar.chunks.push(TAR_TRAILER);
@@ -50,38 +52,64 @@ class LayerTar {
   readonly #sources = new Map<string, ByteString>();
   /** Names of a file that did not change, in case another one did. */
   readonly #unmodified = new Map<string, ByteString[]>();
+  readonly #windows: WindowsDress | undefined;
 
   constructor(options: LayerTarOptions) {
     this.#clampMtimeNs = options.clampMtimeNs;
     this.#upper = new LayerTree(options.upper);
+    if (options.system === 'windows') this.#windows = new WindowsDress(this.#upper);
+  }
+
+  /** Before anything else. */
+  roots(): void {
+    if (this.#windows !== undefined) for (const header of rootHeaders()) this.chunks.header(header);
+  }
+
+  whiteout(path: ByteString): void {
+    this.parents(path);
+    const header = whiteout(path);
+    this.chunks.header(this.#windows?.whiteout(header) ?? header);
   }
 
   *entry(path: ByteString, entry: TreeEntry, unmodified: boolean): Generator<Uint8Array> {
     const { stat } = entry;
     if (stat.isSocket()) return;
-    let header = this.#header(path, entry);
+    const header = this.#header(path, entry);
+    let source: ByteString | undefined;
     let others: readonly ByteString[] = [];
     if (!stat.isDirectory() && stat.nlink > 1n) {
       const inode = `${stat.dev}:${stat.ino}`;
-      const source = this.#sources.get(inode);
-      if (source !== undefined) header = linkTo(header, path, source);
-      else if (unmodified) {
+      source = this.#sources.get(inode);
+      if (source === undefined && unmodified) {
         this.#unmodified.set(inode, [...(this.#unmodified.get(inode) ?? []), path]);
         return;
-      } else {
+      }
+      if (source === undefined) {
         this.#sources.set(inode, path);
         others = this.#unmodified.get(inode) ?? [];
         this.#unmodified.delete(inode);
       }
     } else if (unmodified) return;
     this.parents(path);
+    if (source !== undefined) {
+      this.#link(header, path, source);
+      return;
+    }
     if (stat.isDirectory()) this.#folders.add(path);
-    this.chunks.header(header);
+    this.#put(header, path, entry);
     if (header.type === TarType.File && header.size > 0) yield* this.chunks.file(entry.real, header.size);
     for (const other of others) {
       this.parents(other);
-      this.chunks.header(linkTo(header, other, header.name));
+      this.#link(header, other, path);
     }
+  }
+
+  #put(header: TarHeader, path: ByteString, entry: TreeEntry): void {
+    this.chunks.header(this.#windows?.entry(header, path, entry) ?? header);
+  }
+
+  #link(header: TarHeader, path: ByteString, source: ByteString): void {
+    this.chunks.header(this.#windows?.link(header, path, source) ?? linkTo(header, path, source));
   }
 
   /** Folders above `path` that are not there yet. */
@@ -95,7 +123,7 @@ class LayerTar {
     if (entry === undefined)
       throw Object.assign(new Error(`ENOENT: no such file or directory, stat '${parent}'`), { code: 'ENOENT' });
     this.parents(parent);
-    this.chunks.header(this.#header(parent, entry));
+    this.#put(this.#header(parent, entry), parent, entry);
   }
 
   #header(path: ByteString, { stat, real }: TreeEntry): TarHeader {

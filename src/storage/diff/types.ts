@@ -1,5 +1,6 @@
 import type { Compression, Digest } from '../../oci/types.ts';
 import type { LayerDirs } from '../tree/layers.ts';
+import type { ImageSystem } from '../types.ts';
 
 /** A layer's file as it was written: its name is the caller's (ContentStore.temporaryPath), ready for ContentStore.adopt. It is fsynced. */
 export interface WrittenLayer {
@@ -27,6 +28,8 @@ export interface LayerRequest {
   readonly path: string;
   /** Later mtimes become this one (source date epoch). */
   readonly clampMtimeNs?: bigint;
+  /** `windows`: a layer as Windows takes it. InvalidArgument for names that it cannot have. */
+  readonly system?: ImageSystem;
 }
 
 export interface ConvertRequest {

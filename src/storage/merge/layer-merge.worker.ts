@@ -6,7 +6,12 @@ import type { TreeEntry } from '../tree/index.ts';
 import { MergeTarget } from './merge-target.ts';
 import type { MergeDiff, MergeRequest, MergeUsage } from './types.ts';
 
-function applyDiff({ lower, upper, link }: MergeDiff, target: MergeTarget, context: JobContext): void {
+function applyDiff(
+  { lower, upper, link }: MergeDiff,
+  target: MergeTarget,
+  foldsCase: boolean,
+  context: JobContext,
+): void {
   const tree = new LayerTree(upper);
   const folders = new Set<ByteString>();
   /** Names of files with several, by inode. */
@@ -21,7 +26,7 @@ function applyDiff({ lower, upper, link }: MergeDiff, target: MergeTarget, conte
     parents(parent);
     target.put(parent, tree.lookup(parent) as TreeEntry, { share: link, linkTo: undefined });
   };
-  for (const change of layerChanges(lower, upper)) {
+  for (const change of layerChanges(lower, upper, { foldsCase })) {
     context.check();
     if (change.kind === 'unmodified') continue;
     parents(change.path);
@@ -43,7 +48,7 @@ function applyDiff({ lower, upper, link }: MergeDiff, target: MergeTarget, conte
 
 function merge(request: MergeRequest, context: JobContext): MergeUsage {
   const target = new MergeTarget(request);
-  for (const diff of request.diffs) applyDiff(diff, target, context);
+  for (const diff of request.diffs) applyDiff(diff, target, request.foldsCase === true, context);
   target.finish();
   return target.usage();
 }

@@ -15,8 +15,9 @@ import {
 import type { BigIntStats } from 'node:fs';
 import { fsPath, toByteString } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import type { TreeSpelling } from '../../archive/windows/index.ts';
 import { getXattr, listXattrs, mknod, setTimes, setXattr } from '../../host/index.ts';
-import { LayerTree, lstatEntry } from '../tree/index.ts';
+import { LayerTree, lstatEntry, spellingOf } from '../tree/index.ts';
 import type { TreeEntry } from '../tree/index.ts';
 import { deviceOf } from '../diff/device.ts';
 import { copyData } from './copy-data.ts';
@@ -48,21 +49,28 @@ export class MergeTarget {
   readonly #folderTimes = new Map<ByteString, BigIntStats>();
   /** Files of other snapshots that are named here, by inode: no second name may be given that no layer has. */
   readonly #shared = new Set<string>();
+  readonly #spelling: TreeSpelling | undefined;
 
   constructor(request: MergeRequest) {
     this.#root = toByteString(request.target);
     this.#overlay = request.style === 'overlay';
     this.#below = new LayerTree(request.lower);
     this.#opaque = request.userxattr === true ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
+    if (request.foldsCase === true)
+      this.#spelling = spellingOf(new LayerTree([request.target, ...request.lower], this.#overlay));
   }
 
-  remove(path: ByteString): void {
+  remove(given: ByteString): void {
+    const path = this.#spelling?.of(given) ?? given;
     const full = this.#full(path);
     rmSync(fsPath(full), { recursive: true, force: true });
     if (this.#overlay && this.#below.lookup(path) !== undefined) mknod(fsPath(full), S_IFCHR, 0, 0);
+    this.#spelling?.removed();
   }
 
-  put(path: ByteString, { stat, real }: TreeEntry, from: FileOrigin): void {
+  put(given: ByteString, { stat, real }: TreeEntry, from: FileOrigin): void {
+    const path = this.#spelling?.of(given) ?? given;
+    this.#spelling?.add(path);
     const full = this.#full(path);
     const old = lstatEntry(full);
     const merges = old?.isDirectory() === true && stat.isDirectory();
@@ -113,7 +121,8 @@ export class MergeTarget {
   #linked(full: ByteString, stat: BigIntStats, real: ByteString, { share, linkTo }: FileOrigin): boolean {
     if (stat.isDirectory() || stat.isFIFO() || stat.isSocket()) return false;
     let source: ByteString;
-    if (linkTo !== undefined && lstatEntry(this.#full(linkTo)) !== undefined) source = this.#full(linkTo);
+    const first = linkTo === undefined ? undefined : this.#full(this.#spelling?.of(linkTo) ?? linkTo);
+    if (first !== undefined && lstatEntry(first) !== undefined) source = first;
     else if (share && !this.#shared.has(inodeOf(stat))) source = real;
     else return false;
     try {

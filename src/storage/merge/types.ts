@@ -17,6 +17,8 @@ export interface MergeRequest {
   readonly style: 'overlay' | 'plain';
   readonly lower: LayerDirs;
   readonly userxattr?: boolean;
+  /** Names that differ by case alone are one, as Windows has it. */
+  readonly foldsCase?: boolean;
 }
 
 /** What `target` takes on disk beside the shared files. */

@@ -55,6 +55,8 @@ export class CacheCore {
       variants: [],
       layerCount: this.#countLayers(shape),
       notes: {},
+      // What has a parent is of the parent's system, whatever was asked for.
+      ...(options.system === undefined || shape.kind !== 'base' ? {} : { system: options.system }),
       ...more,
     };
   }
@@ -84,6 +86,7 @@ export class CacheCore {
           twin: data.id,
           treeKey: data.treeKey,
           imageRefs: data.imageRefs,
+          ...(data.system === undefined ? {} : { system: data.system }),
           ...(data.snapshot === undefined ? {} : { snapshot: data.snapshot }),
         },
       ),

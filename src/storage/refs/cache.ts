@@ -5,6 +5,7 @@ import type {
   CopyDirs,
   CreateOptions,
   DiskUsageRecord,
+  ImageSystem,
   ImmutableRef,
   LazyBlobProvider,
   MutableRef,
@@ -148,7 +149,9 @@ class SnapshotCache implements Cache {
     }
     const chainId = chainIdOf(below?.data.chainId, diffId);
     const blobChainId = chainIdOf(below?.data.blobChainId, descriptor.digest);
-    const known = core.store.search(`blobchainid:${blobChainId}`)[0];
+    const known = core.store
+      .search(`blobchainid:${blobChainId}`)
+      .find((record) => mayBeOf(core.store.systemOf(record), options.system));
     if (known !== undefined) {
       this.#refresh(known, descriptor, options);
       return this.#immutable(known);
@@ -162,6 +165,7 @@ class SnapshotCache implements Cache {
     const record = core.insert(
       core.newRecord(shape, false, options, {
         blob: descriptor,
+        ...(options.system === undefined ? {} : { system: options.system }),
         createdAt: parseTime(descriptor.annotations?.[CREATED_AT] ?? '') ?? nowNs(),
         diffId,
         chainId,
@@ -308,6 +312,14 @@ class SnapshotCache implements Cache {
   drained(): Promise<void> {
     return this.#core.drained();
   }
+}
+
+/**
+ * The same bytes in images of two systems are two layers, one of which will turn out to be wrong: that must not be the fault of
+ * the other image. What comes without an image, from a cache, takes what there is; it is taken for Linux.
+ */
+function mayBeOf(known: ImageSystem | undefined, wanted: ImageSystem | undefined): boolean {
+  return wanted === undefined || (known === 'windows') === (wanted === 'windows');
 }
 
 /**

@@ -133,8 +133,13 @@ export class LayerBlobs {
     using stack = new DisposableStack();
     stack.defer(this.#core.blobs.writing());
     const { lower, upper } = await this.#realiser.diffDirs(record, context);
+    // The layers below were unpacked for that: it is known now.
+    const system = this.#core.store.systemOf(record);
     const descriptor = await this.#write(record, compression, (path) =>
-      writeLayer({ lower, upper, compression, path }, context.signal === undefined ? {} : { signal: context.signal }),
+      writeLayer(
+        { lower, upper, compression, path, ...(system === undefined ? {} : { system }) },
+        context.signal === undefined ? {} : { signal: context.signal },
+      ),
     );
     const { size: _size, ...data } = record.data; // the blob counts too
     this.#core.store.change({ put: [{ ...data, blob: descriptor.descriptor, diffId: descriptor.diffId }] });

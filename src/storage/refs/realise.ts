@@ -58,7 +58,7 @@ export class Realiser {
     try {
       const lazy = this.#lazyChain(record);
       const fetches = lazy
-        .filter((layer) => layer.data.blob !== undefined && this.#sharedSnapshot(layer) === undefined)
+        .filter((layer) => layer.data.blob !== undefined && this.#unpacked(layer) === undefined)
         .map((layer) => this.fetch(layer, { ...context, signal }));
       for (const fetch of fetches) fetch.catch(() => {}); // seen where the layer is made
       for (const layer of lazy) {
@@ -80,21 +80,30 @@ export class Realiser {
     return chain.reverse();
   }
 
-  /** Another record of the same layers may have been unpacked already. */
-  #sharedSnapshot(record: CacheRecord): SnapshotId | undefined {
+  /** Another record of the same layers may have been unpacked already, by the rules of the same system. */
+  #unpacked(record: CacheRecord): CacheRecord | undefined {
     const { chainId } = record.data;
     if (chainId === undefined) return undefined;
-    return this.#core.store.search(`chainid:${chainId}`).find((other) => other.data.snapshot !== undefined)?.data
-      .snapshot;
+    const { store } = this.#core;
+    const system = store.systemOf(record);
+    return store
+      .search(`chainid:${chainId}`)
+      .find(
+        (other) =>
+          other.data.snapshot !== undefined &&
+          (system === undefined || (store.systemOf(other) === 'windows') === (system === 'windows')),
+      );
   }
 
   async #make(record: CacheRecord, context: StorageContext): Promise<void> {
     const { store, options } = this.#core;
     if (record.data.snapshot !== undefined) return;
-    const shared = this.#sharedSnapshot(record);
-    if (shared !== undefined) {
-      options.snapshotter.commit(shared);
-      store.update(record, { snapshot: shared });
+    const unpacked = this.#unpacked(record);
+    if (unpacked?.data.snapshot !== undefined) {
+      const { snapshot } = unpacked.data;
+      const system = store.systemOf(unpacked);
+      options.snapshotter.commit(snapshot);
+      store.update(record, { snapshot, ...(system === undefined ? {} : { system }) });
       return;
     }
     const { shape } = record.data;
@@ -114,7 +123,8 @@ export class Realiser {
         const diff = await this.#diffOf(record, context);
         await this.#fill(record, undefined, context, async (target) => {
           const diffs = [this.#shared(diff, target.id)];
-          const usage = await applyMerge({ ...target, diffs, lower: [] }, workOptions(context));
+          const foldsCase = store.systemOf(record) === 'windows';
+          const usage = await applyMerge({ ...target, diffs, lower: [], foldsCase }, workOptions(context));
           return usage.size;
         });
       }
@@ -155,15 +165,19 @@ export class Realiser {
     const id = `extracting ${blob.digest}`;
     progress.status({ id, started });
     await this.#fill(record, below, context, async (target) => {
-      await applyLayer(
+      const system = this.#core.store.systemOf(record);
+      const applied = await applyLayer(
         {
           ...target,
+          system,
+          isBase: below === undefined,
           source: content.pathOf(blob.digest),
           ...(target.style === 'overlay' ? { parents: below === undefined ? [] : snapshotter.layers(below) } : {}),
           ...(diffId === undefined ? {} : { diffId }),
         },
         workOptions(context),
       );
+      if (system === undefined) this.#core.store.update(record, { system: applied.system });
       return undefined;
     });
     progress.status({ id, started, completed: nowNs() });
@@ -186,7 +200,8 @@ export class Realiser {
     await this.#fill(record, below, context, async (target) => {
       const lower = target.style === 'overlay' ? options.snapshotter.layers(below) : [];
       const diffs = changes.map((change) => this.#shared(change, target.id));
-      const usage = await applyMerge({ ...target, diffs, lower }, workOptions(context));
+      const foldsCase = store.systemOf(record) === 'windows';
+      const usage = await applyMerge({ ...target, diffs, lower, foldsCase }, workOptions(context));
       return usage.size;
     });
   }

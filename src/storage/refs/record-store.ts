@@ -1,6 +1,7 @@
 import { logger, notFound } from '../../base/index.ts';
 import type { Database } from '../../metadata/index.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
+import type { ImageSystem } from '../types.ts';
 import { CacheRecord, decodeRecord, encodeRecord, indexesOf, parentIds } from './record.ts';
 import type { RecordData } from './record.ts';
 
@@ -235,6 +236,21 @@ export class RecordStore {
 
   parentsOf(record: CacheRecord): CacheRecord[] {
     return parentIds(record.data.shape).map((id) => this.get(id));
+  }
+
+  /** Whose layers a record's are: what says nothing of itself is as what it is made of. */
+  systemOf(record: CacheRecord): ImageSystem | undefined {
+    for (let at = record; ;) {
+      const { system, shape } = at.data;
+      if (system !== undefined || shape.kind === 'base') return system;
+      if (shape.kind === 'merge') {
+        const systems = shape.parents.map((id) => this.systemOf(this.get(id)));
+        return systems.find((s) => s === 'windows') ?? systems.find((s) => s !== undefined);
+      }
+      const next = shape.kind === 'layer' ? shape.parent : (shape.upper ?? shape.lower);
+      if (next === undefined) return undefined;
+      at = this.get(next);
+    }
   }
 
   /** The records of the layers, from the base to the top: merges are what they are merged from, diffs are one layer. */

@@ -1,6 +1,6 @@
 import type { Descriptor, Digest } from '../../oci/types.ts';
 import type { SnapshotId } from '../snapshots/index.ts';
-import type { LazyBlobProvider, RecordType } from '../types.ts';
+import type { ImageSystem, LazyBlobProvider, RecordType } from '../types.ts';
 
 /** What a record's content is made of. Parents are record ids; a record holds its parents. */
 export type Shape =
@@ -24,6 +24,8 @@ export interface RecordData {
   readonly lastUsedAt?: bigint;
   readonly usageCount: number;
   readonly shape: Shape;
+  /** Whose layer it is; undefined: as what it is made of, or not known before it is unpacked. */
+  readonly system?: ImageSystem;
   readonly mutable: boolean;
   /** Of an immutable record that was committed but not finalised: the mutable one with the same snapshot. */
   readonly twin?: string;

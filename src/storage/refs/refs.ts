@@ -1,6 +1,7 @@
 import { notFound } from '../../base/index.ts';
 import type { Compression } from '../../oci/types.ts';
 import type {
+  ImageSystem,
   ImmutableRef,
   MountSet,
   MutableRef,
@@ -104,6 +105,10 @@ abstract class StoredRef {
   protected get record(): CacheRecord {
     if (this.hold.released) throw notFound(`${this.id}: ref is released`);
     return this.hold.record;
+  }
+
+  get system(): ImageSystem | undefined {
+    return this.parts.core.store.systemOf(this.record);
   }
 
   /** The id under which digests of its files are kept: of the mutable record it was committed from, where there was one. */

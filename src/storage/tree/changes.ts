@@ -4,6 +4,7 @@
  */
 import { toByteString } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import { foldName } from '../../archive/windows/index.ts';
 import { BuildError, Code } from '../../base/index.ts';
 import { sameEntry } from './compare.ts';
 import { isOpaque, isWhiteout, LayerTree, lstatEntry, readXattr } from './layer-tree.ts';
@@ -24,15 +25,37 @@ function sameDirs(a: TreeFolder, b: TreeFolder): boolean {
   return a.dirs.length === b.dirs.length && a.dirs.every((dir, i) => dir === b.dirs[i]);
 }
 
+export interface ChangeOptions {
+  /** Names that differ by case alone are one, as Windows has it. */
+  readonly foldsCase?: boolean;
+}
+
 /** Reads only the topmost directory of `upper` where that is all there is to it. */
-export function* layerChanges(lower: LayerDirs, upper: LayerDirs): Generator<LayerChange> {
+export function* layerChanges(
+  lower: LayerDirs,
+  upper: LayerDirs,
+  { foldsCase = false }: ChangeOptions = {},
+): Generator<LayerChange> {
   const below = new LayerTree(lower);
   const top = lower.length === 0 ? undefined : upperDirOf(lower, upper);
-  if (top !== undefined) yield* upperChanges(below, new LayerTree([top], true), toByteString(top), '', below.root);
+  if (top !== undefined)
+    yield* upperChanges(
+      { lower: below, own: new LayerTree([top], true), foldsCase },
+      toByteString(top),
+      '',
+      below.root,
+    );
   else {
     const above = new LayerTree(upper);
-    yield* folderChanges(below, below.root, above, above.root, '');
+    yield* folderChanges({ lower: below, own: above, foldsCase }, below.root, above.root, '');
   }
+}
+
+interface Sides {
+  readonly lower: LayerTree;
+  /** The upper one; where only its topmost directory is read, that alone. */
+  readonly own: LayerTree;
+  readonly foldsCase: boolean;
 }
 
 function* added(tree: LayerTree, entry: TreeEntry, path: ByteString): Generator<LayerChange> {
@@ -47,50 +70,91 @@ function* allAdded(tree: LayerTree, folder: TreeFolder, path: ByteString): Gener
   }
 }
 
+interface Pair {
+  readonly name: ByteString;
+  /** The name below, where it is another. */
+  readonly oldName: ByteString;
+}
+
+/** The names of both, those that are one as a pair, in the order of the upper ones. */
+function pairs({ lower, own, foldsCase }: Sides, a: TreeFolder, b: TreeFolder): Pair[] {
+  const olds = lower.names(a);
+  if (!foldsCase) return [...new Set([...olds, ...own.names(b)])].sort().map((name) => ({ name, oldName: name }));
+  const found = new Map<string, Pair>();
+  for (const name of olds) if (lower.find(a, name) !== undefined) found.set(foldName(name), { name, oldName: name });
+  const all: Pair[] = [];
+  for (const name of own.names(b)) {
+    if (own.find(b, name) === undefined) continue;
+    all.push({ name, oldName: found.get(foldName(name))?.oldName ?? name });
+    found.delete(foldName(name));
+  }
+  return [...all, ...found.values()].sort((x, y) => (x.name < y.name ? -1 : 1));
+}
+
 /** Walks both. */
-function* folderChanges(
-  lower: LayerTree,
-  a: TreeFolder,
-  upper: LayerTree,
-  b: TreeFolder,
-  path: ByteString,
-): Generator<LayerChange> {
+function* folderChanges(sides: Sides, a: TreeFolder, b: TreeFolder, path: ByteString): Generator<LayerChange> {
   if (sameDirs(a, b)) return;
-  const names = [...new Set([...lower.names(a), ...upper.names(b)])].sort();
-  for (const name of names) {
-    const old = lower.find(a, name);
-    const now = upper.find(b, name);
+  const { lower, own } = sides;
+  for (const { name, oldName } of pairs(sides, a, b)) {
+    const old = lower.find(a, oldName);
+    const now = own.find(b, name);
     const at = join(path, name);
     if (now === undefined) {
       if (old !== undefined) yield { kind: 'delete', path: at };
-    } else if (old === undefined) yield* added(upper, now, at);
+    } else if (old === undefined) yield* added(own, now, at);
     else {
-      const same = sameEntry(old, now);
+      const same = oldName === name && sameEntry(old, now, sides.foldsCase);
       if (!same) yield { kind: 'modify', path: at, entry: now };
       else if (now.folder === undefined && now.stat.nlink > 1n) yield { kind: 'unmodified', path: at, entry: now };
       if (now.folder === undefined) continue;
-      if (old.folder === undefined) yield* allAdded(upper, now.folder, at);
-      else yield* folderChanges(lower, old.folder, upper, now.folder, at);
+      if (old.folder === undefined) yield* allAdded(own, now.folder, at);
+      else yield* folderChanges(sides, old.folder, now.folder, at);
     }
   }
 }
 
-/** Walks the directory `dir` of the overlay's own one; `own` shows that alone, its deletions as nothing. `below` is the same folder in the layers beneath, undefined when there is none. */
+/**
+ * What was deleted and made again by another name that is the same one: the old names, by the new ones. The old one is the
+ * name of a whiteout in the same directory.
+ */
+function renamed(
+  { own, foldsCase }: Sides,
+  dir: ByteString,
+  names: readonly ByteString[],
+): ReadonlyMap<ByteString, ByteString> {
+  const found = new Map<ByteString, ByteString>();
+  if (!foldsCase) return found;
+  const folded = new Map<string, ByteString[]>();
+  for (const name of names) folded.set(foldName(name), [...(folded.get(foldName(name)) ?? []), name]);
+  for (const same of folded.values()) {
+    if (same.length < 2) continue;
+    const now = same.find((name) => own.find({ dirs: [dir] }, name) !== undefined);
+    const old = same.find((name) => name !== now);
+    if (now !== undefined && old !== undefined) found.set(now, old);
+  }
+  return found;
+}
+
+/** Walks the directory `dir` of the overlay's own one, which shows its deletions as nothing. `below` is the same folder in the layers beneath, undefined when there is none. */
 function* upperChanges(
-  lower: LayerTree,
-  own: LayerTree,
+  sides: Sides,
   dir: ByteString,
   path: ByteString,
   below: TreeFolder | undefined,
 ): Generator<LayerChange> {
-  for (const name of own.names({ dirs: [dir] })) {
+  const { lower, own } = sides;
+  const names = own.names({ dirs: [dir] });
+  const oldNames = renamed(sides, dir, names);
+  const gone = new Set(oldNames.values());
+  for (const name of names) {
     const real = `${dir}/${name}`;
     const at = join(path, name);
     const stat = lstatEntry(real);
     if (stat === undefined) continue;
-    const old = below === undefined ? undefined : lower.find(below, name);
+    const oldName = oldNames.get(name);
+    const old = below === undefined ? undefined : lower.find(below, oldName ?? name);
     if (isWhiteout(stat)) {
-      if (old !== undefined) yield { kind: 'delete', path: at };
+      if (old !== undefined && !gone.has(name)) yield { kind: 'delete', path: at };
       continue;
     }
     const folder = stat.isDirectory() ? { dirs: [real] } : undefined;
@@ -98,9 +162,11 @@ function* upperChanges(
       throw new BuildError(Code.Unknown, "redirect_dir is used but it's not supported in overlayfs differ");
     const entry: TreeEntry = { stat, real, folder };
     if (old === undefined) yield { kind: 'add', path: at, entry };
-    else if (!sameEntry(old, entry)) yield { kind: 'modify', path: at, entry };
+    else if (oldName !== undefined || !sameEntry(old, entry, sides.foldsCase))
+      yield { kind: 'modify', path: at, entry };
     if (folder === undefined) continue;
-    if (old?.folder !== undefined && isOpaque(real)) yield* folderChanges(lower, old.folder, own, folder, at);
-    else yield* upperChanges(lower, own, real, at, old?.folder);
+    const hidesOld = oldName !== undefined || isOpaque(real);
+    if (old?.folder !== undefined && hidesOld) yield* folderChanges(sides, old.folder, folder, at);
+    else yield* upperChanges(sides, real, at, old?.folder);
   }
 }

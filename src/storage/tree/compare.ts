@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
 import { fsPath } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import { KEPT_RECORDS } from '../../archive/windows/index.ts';
 import { readXattr } from './layer-tree.ts';
 import type { TreeEntry } from './layer-tree.ts';
 
@@ -33,9 +34,9 @@ function sameContent(a: ByteString, b: ByteString): boolean {
   }
 }
 
-function sameCapability(a: ByteString, b: ByteString): boolean {
-  const one = readXattr(a, 'security.capability');
-  const other = readXattr(b, 'security.capability');
+function sameXattr(a: ByteString, b: ByteString, name: string): boolean {
+  const one = readXattr(a, name);
+  const other = readXattr(b, name);
   if (one === undefined || other === undefined) return one === other;
   return Buffer.compare(one, other) === 0;
 }
@@ -44,14 +45,15 @@ const SECOND = 1_000_000_000n;
 
 /**
  * By inode, else by mode, owner, device, capability and, but for folders, size and time. Times without a fraction in both may
- * have been cut by an archive: then the content decides.
+ * have been cut by an archive: then the content decides. `withRecords`: what Windows says of them counts too.
  */
-export function sameEntry(a: TreeEntry, b: TreeEntry): boolean {
+export function sameEntry(a: TreeEntry, b: TreeEntry, withRecords: boolean = false): boolean {
   const x = a.stat;
   const y = b.stat;
   if (x.dev === y.dev && x.ino === y.ino) return true;
   if (x.mode !== y.mode || x.uid !== y.uid || x.gid !== y.gid || x.rdev !== y.rdev) return false;
-  if (!sameCapability(a.real, b.real)) return false;
+  if (!sameXattr(a.real, b.real, 'security.capability')) return false;
+  if (withRecords && !KEPT_RECORDS.every((name) => sameXattr(a.real, b.real, name))) return false;
   if (x.isDirectory()) return true;
   if (x.size !== y.size || x.mtimeNs !== y.mtimeNs) return false;
   if (x.mtimeNs % SECOND !== 0n) return true;

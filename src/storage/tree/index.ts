@@ -9,3 +9,4 @@ export { isOpaque, isWhiteout, LayerTree, lstatEntry, readXattr } from './layer-
 export type { TreeEntry, TreeFolder } from './layer-tree.ts';
 export { layerChanges } from './changes.ts';
 export type { LayerChange } from './changes.ts';
+export { spellingOf } from './spelling.ts';

@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { fsPath, toByteString } from '../../archive/index.ts';
 import type { ByteString } from '../../archive/index.ts';
+import type { TreeSpelling } from '../../archive/windows/index.ts';
 import { BuildError, Code } from '../../base/index.ts';
 import { getXattr } from '../../host/index.ts';
 import type { LayerDirs } from './layers.ts';
@@ -121,9 +122,13 @@ export class LayerTree {
 
   /**
    * Follows links as a process would whose root this is; what is not there is taken by its name. The result is the path
-   * without links in it. Throws "too many links".
+   * without links in it. `spelling`: names are those of the tree as Windows takes them. Throws "too many links".
    */
-  resolve(path: ByteString, followLast: boolean): { path: ByteString; entry: TreeEntry | undefined } {
+  resolve(
+    path: ByteString,
+    followLast: boolean,
+    spelling?: TreeSpelling,
+  ): { path: ByteString; entry: TreeEntry | undefined } {
     let parts: ByteString[] = [];
     let rest = path.split('/');
     let links = 0;
@@ -135,10 +140,11 @@ export class LayerTree {
         parts.pop();
         continue;
       }
-      const entry = this.lookup([...parts, part].join('/'));
+      const at = spelling?.nameIn(parts.join('/'), part) ?? [...parts, part].join('/');
+      const entry = this.lookup(at);
       const last = rest.every((p) => p === '' || p === '.');
       if (entry?.stat.isSymbolicLink() !== true || (last && !followLast)) {
-        parts.push(part);
+        parts = at.split('/');
         continue;
       }
       if (++links > MAX_LINKS) throw new BuildError(Code.Unknown, 'too many links');

@@ -1,0 +1,168 @@
+import { fromByteString, TarType } from '../../archive/index.ts';
+import type { ByteString, TarHeader } from '../../archive/index.ts';
+import {
+  decodeKeptRecords,
+  defaultAttributes,
+  defaultDescriptor,
+  FileAttribute,
+  foldName,
+  formatCreationTime,
+  KEPT_RECORDS,
+  linkTargetOnLinux,
+  nameFault,
+  NOTHING_KEPT,
+  ownedDescriptor,
+  writeFileRecords,
+} from '../../archive/windows/index.ts';
+import type { KeptRecords, TreeSpelling } from '../../archive/windows/index.ts';
+import { BuildError, Code, invalidArgument } from '../../base/index.ts';
+import { accountOfId } from '../../systems/index.ts';
+import { readXattr, spellingOf } from '../tree/index.ts';
+import type { LayerTree, TreeEntry } from '../tree/index.ts';
+
+const FILES = 'Files';
+/** Bits of the type in a mode, which Windows' own tools write too. */
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const LAYER_TYPES: readonly string[] = [TarType.File, TarType.Dir, TarType.Symlink, TarType.Link];
+
+/** What a Windows layer begins with. They are in every layer and never change, so they have no time of their own. */
+export function rootHeaders(): readonly TarHeader[] {
+  return ['Hives', FILES].map((name) => {
+    const nothing = {
+      uid: 0,
+      gid: 0,
+      size: 0,
+      mtimeNs: 0n,
+      linkname: '',
+      uname: '',
+      gname: '',
+      devmajor: 0,
+      devminor: 0,
+    };
+    const pax = writeFileRecords({
+      ...NOTHING_KEPT,
+      attributes: FileAttribute.Directory,
+      creationTime: formatCreationTime(0n),
+    });
+    return { name, type: TarType.Dir, mode: S_IFDIR, ...nothing, format: 'pax', pax };
+  });
+}
+
+/** Gives the entries of a layer what Windows wants of them: their place below `Files`, and their records. */
+export class WindowsDress {
+  readonly #upper: LayerTree;
+  readonly #spelling: TreeSpelling;
+  /** Folded names that the layer has, and how it spells them. */
+  readonly #names = new Map<string, ByteString>();
+  readonly #owned = new Map<string, Buffer>();
+
+  constructor(upper: LayerTree) {
+    this.#upper = upper;
+    this.#spelling = spellingOf(upper);
+  }
+
+  whiteout(header: TarHeader): TarHeader {
+    return this.#dressed(header, NOTHING_KEPT, undefined, FileAttribute.Archive);
+  }
+
+  /** Throws InvalidArgument for what Windows cannot have. `path` is the entry's, without a slash at its end. */
+  entry(header: TarHeader, path: ByteString, { real }: TreeEntry): TarHeader {
+    this.#checkName(path);
+    const { type } = header;
+    if (!LAYER_TYPES.includes(type))
+      throw invalidArgument(`${JSON.stringify(fromByteString(path))} is of a kind that Windows has no files of`);
+    const kept = keptRecords(real, path);
+    const linkname =
+      kept.linkTarget !== undefined && linkTargetOnLinux(kept.linkTarget) === header.linkname
+        ? kept.linkTarget
+        : header.linkname;
+    const attributes =
+      type === TarType.Symlink
+        ? (kept.attributes ?? this.#linkAttributes(path))
+        : (kept.attributes ?? defaultAttributes(type));
+    const account = accountOfId(header.uid);
+    const dressed = { ...header, linkname, ...(account === undefined ? {} : { uid: 0, gid: 0 }) };
+    return this.#dressed(dressed, kept, account?.sid, attributes);
+  }
+
+  /** Another name of a file of the layer: the importer reads nothing but the two names. */
+  link(header: TarHeader, path: ByteString, source: ByteString): TarHeader {
+    this.#checkName(path);
+    const { pax: _pax, ...rest } = header;
+    return {
+      ...rest,
+      name: `${FILES}/${path}`,
+      type: TarType.Link,
+      linkname: `${FILES}/${source}`,
+      size: 0,
+      mode: 0o644,
+    };
+  }
+
+  #dressed(header: TarHeader, kept: KeptRecords, owner: string | undefined, attributes: number): TarHeader {
+    const isFolder = header.type === TarType.Dir || (attributes & FileAttribute.Directory) !== 0;
+    const typeBits = header.type === TarType.Dir ? S_IFDIR : header.type === TarType.File ? S_IFREG : 0;
+    const pax = writeFileRecords({
+      ...kept,
+      attributes,
+      descriptor: this.#descriptor(kept.descriptor, owner, isFolder),
+      creationTime: formatCreationTime(header.mtimeNs),
+    });
+    return { ...header, name: `${FILES}/${header.name}`, mode: header.mode | typeBits, format: 'pax', pax };
+  }
+
+  #descriptor(kept: Uint8Array | undefined, owner: string | undefined, isFolder: boolean): Uint8Array {
+    const base = kept ?? defaultDescriptor(isFolder);
+    if (owner === undefined) return base;
+    const key = `${owner} ${isFolder} ${kept === undefined ? '' : Buffer.from(kept).toString('latin1')}`;
+    let owned = this.#owned.get(key);
+    if (owned === undefined) {
+      owned = ownedDescriptor(base, owner, isFolder);
+      if (this.#owned.size >= 1024) this.#owned.clear();
+      this.#owned.set(key, owned);
+    }
+    return owned;
+  }
+
+  /** A link to a folder is a folder too. */
+  #linkAttributes(path: ByteString): number {
+    return FileAttribute.ReparsePoint | (this.#leadsToFolder(path) ? FileAttribute.Directory : FileAttribute.Archive);
+  }
+
+  #leadsToFolder(path: ByteString): boolean {
+    try {
+      return this.#upper.resolve(path, true, this.#spelling).entry?.folder !== undefined;
+    } catch (error) {
+      // One that leads to itself leads nowhere.
+      if (error instanceof BuildError && error.code === Code.Unknown) return false;
+      throw error;
+    }
+  }
+
+  #checkName(path: ByteString): void {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const fault = nameFault(name);
+    const shown = (p: ByteString): string => JSON.stringify(fromByteString(p));
+    if (fault !== undefined)
+      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: ${shown(name)} ${fault}`);
+    const folded = foldName(path);
+    const same = this.#names.get(folded);
+    if (same !== undefined && same !== path)
+      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: it is the same file as ${shown(same)}`);
+    this.#names.set(folded, path);
+  }
+}
+
+function keptRecords(real: ByteString, path: ByteString): KeptRecords {
+  for (const name of KEPT_RECORDS) {
+    const value = readXattr(real, name);
+    if (value === undefined) continue;
+    try {
+      return decodeKeptRecords(Buffer.from(value));
+    } catch {
+      throw invalidArgument(`${JSON.stringify(fromByteString(path))}: attribute ${name} is not this daemon's`);
+    }
+  }
+  return NOTHING_KEPT;
+}
