@@ -1,7 +1,7 @@
 /** Calls that no client should make, on every method of the daemon's sockets: random bytes, mutated messages, hostile values. */
 import { createChannel, dial, rawMethod } from '../../src/rpc/index.ts';
 import type { Channel, MethodDefinition, ServiceDefinition } from '../../src/rpc/index.ts';
-import { BuildError, Code, toBuildError } from '../../src/base/index.ts';
+import { Code, toBuildError } from '../../src/base/index.ts';
 import { ContentDefinition, InfoRequest, ListContentRequest } from '../../src/proto/content.pb.ts';
 import {
   BuildHistoryRequest,
@@ -34,9 +34,11 @@ import type { MatchType, PolicyAction } from '../../src/proto/policy.pb.ts';
 import { TraceServiceDefinition } from '../../src/proto/trace.pb.ts';
 import type { Result } from '../../src/proto/gateway.pb.ts';
 import { hostileDefinition } from './hostile-graphs.ts';
+import { solveWithNonsense } from './hostile-session.ts';
 import type { Random } from './random.ts';
 
 const CALL_MS = 2000;
+const SESSION_MS = 1500;
 
 /** How calls ended, by the name of the code; `OK` among them. */
 export type Tally = Map<string, number>;
@@ -319,28 +321,35 @@ export class Attacker {
   readonly tally: Tally = new Map();
   /** Refusals that say of no cause: code and text, each once. */
   readonly untyped = new Set<string>();
-  #channel: Channel | undefined;
+  #channel: Promise<Channel> | undefined;
   #builds = 0;
 
-  constructor(address: string, random: Random) {
+  readonly #registry: string;
+
+  /** `registry`: the host of one that asks for credentials. */
+  constructor(address: string, registry: string, random: Random) {
     this.#address = address;
+    this.#registry = registry;
     this.#random = random;
   }
 
-  async #connect(): Promise<Channel> {
-    this.#channel ??= createChannel(await dial(this.#address));
+  /** One connection, also for calls at the same time. */
+  #connect(): Promise<Channel> {
+    this.#channel ??= dial(this.#address).then((socket) => createChannel(socket));
     return this.#channel;
   }
 
   async close(): Promise<void> {
-    await this.#channel?.close();
+    const channel = this.#channel;
     this.#channel = undefined;
+    await (await channel)?.close();
   }
 
   /** One attack of some kind. Fails only where the daemon does not listen any more. */
   async attack(): Promise<void> {
     const r = this.#random;
     if (r.chance(0.03)) await this.#nonsense();
+    else if (r.chance(0.15)) await this.#sessionBuild();
     else if (r.chance(0.15)) await this.#gatewayBuild();
     else await this.#call(r.pick(DOORS), { build: `fuzz${this.#builds++}`, result: 'none' });
   }
@@ -388,6 +397,24 @@ export class Attacker {
     await solve;
   }
 
+  /** A client that is asked for files, secrets and credentials, and gives nonsense. */
+  async #sessionBuild(): Promise<void> {
+    try {
+      await solveWithNonsense(await this.#connect(), this.#random, this.#registry, SESSION_MS);
+      this.#count('OK');
+    } catch (thrown) {
+      await this.#note('Session', thrown);
+    }
+  }
+
+  async #note(method: string, thrown: unknown): Promise<void> {
+    const error = toBuildError(thrown);
+    this.#count(nameOf(error.code));
+    if (error.code === Code.Unknown || error.code === Code.Internal)
+      this.untyped.add(`${method}: ${nameOf(error.code)}: ${error.message.slice(0, 200)}`);
+    if (error.code === Code.Unavailable && error.message.includes('connection')) await this.close();
+  }
+
   #count(what: string): void {
     this.tally.set(what, (this.tally.get(what) ?? 0) + 1);
   }
@@ -420,12 +447,7 @@ export class Attacker {
       this.#count('OK');
       return last === undefined ? undefined : Buffer.from(last);
     } catch (thrown) {
-      const error = toBuildError(thrown);
-      this.#count(nameOf(error.code));
-      if (error.code === Code.Unknown || error.code === Code.Internal)
-        this.untyped.add(`${door.method.name}: ${nameOf(error.code)}: ${error.message.slice(0, 200)}`);
-      if (error instanceof BuildError && error.code === Code.Unavailable && error.message.includes('connection'))
-        await this.close();
+      await this.#note(door.method.name, thrown);
       return undefined;
     }
   }

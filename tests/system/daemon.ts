@@ -46,7 +46,9 @@ export class Daemon {
   #launch(folder: string): Running {
     const args = ['--root', join(folder, 'root'), '--addr', `unix://${join(folder, 'sock')}`];
     args.push('--config', join(folder, 'buildkitd.toml'), ...this.#flags);
-    return new Running(join(project, 'bin/buildkitd'), args, { timeoutMs: 280_000, env });
+    // What looks inside finds a port of its own (tests/fuzz/inspector.ts).
+    const inspectable = { ...env, NODE_OPTIONS: '--inspect-port=0' };
+    return new Running(join(project, 'bin/buildkitd'), args, { timeoutMs: 280_000, env: inspectable });
   }
 
   get pid(): number {

@@ -22,6 +22,8 @@ class Director {
   /** All that goes on beside the stage; none of it may fail. */
   readonly #going = new Set<Promise<void>>();
   #again = 0;
+  /** The cache has lost results, or could not keep some. */
+  #hasLost = false;
   #failure: { error: unknown } | undefined;
 
   constructor(chance: Chance, stage: Stage) {
@@ -64,6 +66,7 @@ class Director {
     const r = this.#chance;
     await this.#calm(() => this.#fillRemotes());
     this.#world.faults = r.pick([0, 0, 0.01, 0.05]);
+    this.#hasLost = this.#world.faults > 0;
     this.#world.slowness = r.pick([0, 0.1, 0.5]);
     const most = 1 + r.below(9);
     for (let turns = 50 + r.below(300); turns > 0; turns--) {
@@ -117,6 +120,7 @@ class Director {
   #lose(): void {
     const r = this.#chance;
     const share = r.next() ** 3;
+    this.#hasLost = true;
     this.#stage.tell(`${share.toFixed(2)} of the results are lost`);
     for (const store of [this.#world.store, ...this.#world.remotes]) {
       store.lose(
@@ -181,6 +185,8 @@ class Director {
     };
     for (const node of this.#plot.slice(-3)) {
       await build(node);
+      // Of a cache that has lost something one more build may find another way, on which something is missing.
+      if (this.#hasLost) await build(node);
       const { runs } = this.#world;
       await build(node);
       if ([...below(node)].some((n) => n.kind.random)) continue;
