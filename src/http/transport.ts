@@ -48,7 +48,15 @@ const SMALL_BODY = 64 * 1024;
 const DISCARD_MS = 1000;
 
 /** The connection or the server's answer failed in a way that another try may cure. */
-export class TransportError extends Error {}
+export class TransportError extends Error {
+  /** With the port, where it is not the scheme's own: who failed, after redirects. */
+  readonly host: string;
+
+  constructor(message: string, host: string, options?: ErrorOptions) {
+    super(message, options);
+    this.host = host;
+  }
+}
 
 export class Transport {
   readonly #dispatchers = new Map<string, Promise<Dispatcher>>();
@@ -147,7 +155,7 @@ export class Transport {
         });
       } catch (error) {
         if (again && tries === 1 && signal?.aborted !== true && isHangUp(error)) continue;
-        throw failure(error, `${describe(hop)}: ${networkText(error, url, 'EOF')}`, signal);
+        throw failure(error, `${describe(hop)}: ${networkText(error, url, 'EOF')}`, url, signal);
       }
     }
   }
@@ -179,11 +187,11 @@ function describe({ method, url }: Hop): string {
   return `${method[0]}${method.slice(1).toLowerCase()} "${shownUrl(url.href)}"`;
 }
 
-function failure(error: unknown, text: string, signal: AbortSignal | undefined): Error {
+function failure(error: unknown, text: string, { host }: URL, signal: AbortSignal | undefined): Error {
   if (signal?.aborted)
     return signal.reason instanceof Error ? signal.reason : new BuildError(Code.Canceled, 'context canceled');
   if (error instanceof BuildError) return error;
-  return new TransportError(text, { cause: error });
+  return new TransportError(text, host, { cause: error });
 }
 
 function single(value: string | string[] | undefined): string | undefined {
@@ -217,7 +225,7 @@ async function* readBody(
     for await (const chunk of answer.body) yield chunk as Uint8Array;
   } catch (error) {
     const text = networkText(error, url, 'unexpected EOF');
-    throw failure(error, `failed to read "${shownUrl(url.href)}": ${text}`, signal);
+    throw failure(error, `failed to read "${shownUrl(url.href)}": ${text}`, url, signal);
   }
 }
 

@@ -52,7 +52,11 @@ export class ApiClient {
         if (!(error instanceof TransportError)) throw error;
         // containerd's wording (core/remotes/docker)
         const text = `failed to do request: ${error.message}`;
-        if (++failures >= TRIES || isRefused(error)) throw new BuildError(Code.Unavailable, text, { cause: error });
+        if (++failures >= TRIES || isRefused(error)) {
+          // That a place which it named is not there does not mean that the registry is to be reached another way.
+          const isOwn = endpoint.url !== undefined || error.host === new URL(endpoint.origin).host;
+          throw new BuildError(Code.Unavailable, text, { cause: isOwn ? error : error.cause });
+        }
         await this.#wait(failures, text, undefined, context);
         continue;
       }

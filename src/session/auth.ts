@@ -1,5 +1,5 @@
 import { createPublicKey, randomBytes, verify } from 'node:crypto';
-import { BuildError, Code, toBuildError } from '../base/index.ts';
+import { Code, invalidArgument, toBuildError } from '../base/index.ts';
 import { AuthDefinition } from '../proto/auth.pb.ts';
 import type { SessionCaller } from './types.ts';
 
@@ -52,7 +52,7 @@ export async function fetchTokenAuthority(
   try {
     const { getTokenAuthority } = AuthDefinition.methods;
     const r = await caller.channel.unary(AuthDefinition, getTokenAuthority, { Host: host, Salt: salt }, { signal });
-    if (r.PublicKey.length !== 32) throw new BuildError(Code.Internal, `invalid pubkey length ${r.PublicKey.length}`);
+    if (r.PublicKey.length !== 32) throw invalidArgument(`invalid pubkey length ${r.PublicKey.length}`);
     return r.PublicKey;
   } catch (error) {
     if (isAbsent(error)) return undefined;

@@ -348,9 +348,10 @@ export class Attacker {
   /** One attack of some kind. Fails only where the daemon does not listen any more. */
   async attack(): Promise<void> {
     const r = this.#random;
-    if (r.chance(0.03)) await this.#nonsense();
-    else if (r.chance(0.15)) await this.#sessionBuild();
-    else if (r.chance(0.15)) await this.#gatewayBuild();
+    const kind = r.next();
+    if (kind < 0.03) await this.#nonsense();
+    else if (kind < 0.18) await this.#sessionBuild();
+    else if (kind < 0.33) await this.#gatewayBuild();
     else await this.#call(r.pick(DOORS), { build: `fuzz${this.#builds++}`, result: 'none' });
   }
 

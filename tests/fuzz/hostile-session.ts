@@ -3,8 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { BuildError } from '../../src/base/index.ts';
-import type { Code } from '../../src/base/index.ts';
+import { BuildError, Code } from '../../src/base/index.ts';
 import { http, image, local, mkfile, ociLayout, scratch } from '../../src/llb/index.ts';
 import {
   AuthDefinition,
@@ -107,7 +106,12 @@ function answer(r: Random, method: string): Uint8Array {
   return r.chance(0.2) ? r.mutate(made) : r.chance(0.1) ? r.bytes(300) : made;
 }
 
-const refusal = (r: Random): BuildError => new BuildError(r.below(20) as Code, r.text().slice(0, 2000));
+/** With a code that says something: it is what the daemon answers then. */
+const refusal = (r: Random): BuildError =>
+  new BuildError(
+    r.pick([Code.NotFound, Code.PermissionDenied, Code.Unimplemented, Code.Aborted, 99 as Code]),
+    r.text(),
+  );
 
 const untilGone = (call: ServerCall): Promise<void> =>
   new Promise((resolve) =>

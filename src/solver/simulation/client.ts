@@ -85,7 +85,7 @@ export class Client {
     const kind = this.#world.failures.get(failure);
     if (kind === undefined) assert.fail(`a failure of the cache became one of ${node.name}: ${error.message}`);
     assert.ok(
-      [...below(node)].some((n) => n.kind === kind),
+      [...below(node)].some(({ kind: k }) => k === kind || (k.origin !== undefined && k.origin === kind.origin)),
       `${node.name} ended with a failure that is not its own: ${error.message}`,
     );
   }
