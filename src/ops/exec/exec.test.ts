@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { BuildError, Code, jsonDetail, notFound } from '../../base/index.ts';
 import type { Executor, ExecMount, ProcessMeta } from '../../executor/types.ts';
@@ -13,6 +16,7 @@ import { sha256 } from '../op-digest.ts';
 import { stepSpanId } from '../../trace/index.ts';
 import { RefResult } from '../ref-result.ts';
 import { CacheMounts } from './cache-mounts.ts';
+import { findEmulator } from './emulator.ts';
 import { createExecOp } from './index.ts';
 
 /** Refs by name, counted by their owners; a tree written on `x` is `x+`. */
@@ -490,4 +494,31 @@ void test('a step of Windows says what could run it, before its mounts are made'
       'process "cmd /S /C dir \\"C:\\\\\\"" is for windows(10.0.20348)/amd64: only a Windows worker, a buildkitd on Windows, could run it, ' +
       'and this worker runs processes of linux',
   });
+});
+
+test('an emulator runs programs of other machines where nothing else does', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'emulator-'));
+  try {
+    const program = join(folder, 'buildkit-qemu-aarch64');
+    writeFileSync(program, '', { mode: 0o755 });
+    writeFileSync(join(folder, 'buildkit-qemu-s390x'), '', { mode: 0o644 });
+    const path = `/nowhere:${folder}`;
+    const linux = (architecture: string, variant?: string): Platform => ({
+      os: 'linux',
+      architecture,
+      ...(variant === undefined ? {} : { variant }),
+    });
+    const own = [linux('amd64'), linux('amd64', 'v2'), linux('386')];
+    assert.equal(findEmulator(linux('arm64'), own, path), program);
+    assert.equal(findEmulator(linux('arm64', 'v8'), own, path), program);
+    assert.equal(findEmulator(linux('arm64'), own, undefined), undefined);
+    assert.equal(findEmulator(linux('arm64'), [...own, linux('arm64')], path), undefined);
+    for (const one of own) assert.equal(findEmulator(one, own, path), undefined);
+    assert.equal(findEmulator(linux('s390x'), own, path), undefined);
+    assert.throws(() => findEmulator(linux('amd64', 'v4'), own, path), {
+      message: 'no support for running processes with linux/amd64/v4 platform, supported: linux/amd64, linux/amd64/v2',
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

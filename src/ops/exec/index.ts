@@ -1,7 +1,7 @@
 /**
  * ExecOp: a process over mounts of the inputs, of caches, secrets and agents. Here it becomes a cache map (whose digest
- * equals upstream's) and results. Deliberately absent: containers (executor/), what RUN is (frontends/), emulation of
- * other platforms.
+ * equals upstream's) and results. Deliberately absent: containers (executor/), what RUN is (frontends/), emulators
+ * themselves.
  */
 import { toBuildError } from '../../base/index.ts';
 import type { StepUsage } from '../../executor/index.ts';
@@ -15,6 +15,7 @@ import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
 import { formatTraceParent, stepSpanId, TRACE_VALUE } from '../../trace/index.ts';
 import { RefResult, refOf } from '../ref-result.ts';
 import { execCacheMap } from './cache-map.ts';
+import { EMULATOR, emulatorMount, findEmulator } from './emulator.ts';
 import { execFacts } from './facts.ts';
 import { StepMounts } from './mounts.ts';
 import { linuxResources, processMeta } from './process-meta.ts';
@@ -85,15 +86,24 @@ export function createExecOp(
       const cwd = op.meta?.cwd ?? '';
       const step = await StepMounts.open({ accessor, sessions, context, mounts: op.mounts, inputs, cwd, name });
       try {
-        const meta = processMeta(op, {
+        const emulator = findEmulator(platform, deps.platforms(), process.env.PATH);
+        const plain = processMeta(op, {
           platform,
           readonlyRootfs: step.root.readonly,
           secretEnv: await secretEnvironment(sessions, op.secretenv, context),
-          // Read now: jobs that share the step may have relaxed it.
           traceParent: traceParentOf(vertex, context),
+          // Read now: jobs that share the step may have relaxed it.
           resources: linuxResources(vertex.options.metadata?.value as LinuxResources | undefined),
         });
-        await runProcess(executor, step, meta, context, (measured) => (usage = new Map([[vertex.digest, measured]])));
+        const meta = emulator === undefined ? plain : { ...plain, args: [EMULATOR, ...plain.args] };
+        const mounts = emulator === undefined ? step.mounts : [...step.mounts, emulatorMount(emulator)];
+        await runProcess(
+          executor,
+          { root: step.root, mounts },
+          meta,
+          context,
+          (measured) => (usage = new Map([[vertex.digest, measured]])),
+        );
         const refs = await commitOutputs(step);
         return refs.map((ref) => new RefResult(deps.workerId, ref));
       } catch (error) {

@@ -1,6 +1,6 @@
 import { logLimits, StepLog, wrapError } from '../../base/index.ts';
 import type { StepUsage } from '../../executor/index.ts';
-import type { Executor, ProcessMeta } from '../../executor/types.ts';
+import type { ExecMount, Executor, ProcessMeta } from '../../executor/types.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
 import type { StepMounts } from './mounts.ts';
@@ -9,7 +9,7 @@ import { quote } from './quote.ts';
 /** Runs the process over its mounts; the end of output that was clipped is shown when it fails. */
 export async function runProcess(
   executor: Executor,
-  step: StepMounts,
+  { root, mounts }: { readonly root: ExecMount; readonly mounts: readonly ExecMount[] },
   meta: ProcessMeta,
   context: JobContext,
   onUsage?: (usage: StepUsage) => void,
@@ -20,8 +20,8 @@ export async function runProcess(
   try {
     await executor.run(
       undefined,
-      step.root,
-      step.mounts,
+      root,
+      mounts,
       meta,
       { stdout, stderr },
       { signal: context.signal, ...(onUsage === undefined ? {} : { onUsage }) },
