@@ -27,6 +27,7 @@ export { provideSecrets } from './attach/secrets.ts';
 export type { SecretSource } from './attach/secrets.ts';
 export { provideAgents } from './attach/ssh.ts';
 export type { AgentSource } from './attach/ssh.ts';
+export { parsePrivateKey } from './attach/ssh-key.ts';
 export { provideAuth } from './attach/auth.ts';
 export type { AuthOptions } from './attach/auth.ts';
 export type { CredentialHelper } from './attach/docker-config.ts';

@@ -12,17 +12,10 @@ import { CacheMetrics } from './cache-metrics.ts';
 import { readPolicy } from './policy-file.ts';
 import { parseExportCaches, parseImportCaches } from './caches.ts';
 import { readDefinition, withoutCache } from './definition.ts';
-import {
-  checkEntitlements,
-  parseAuthTls,
-  parseLocals,
-  parseOciLayouts,
-  parseOpts,
-  parseSecrets,
-  parseSsh,
-} from './inputs.ts';
+import { checkEntitlements, parseAuthTls, parseLocals, parseOciLayouts, parseOpts, parseSecrets } from './inputs.ts';
 import { metadataJson, writeWhole } from './metadata-file.ts';
 import { parseOutputs } from './outputs.ts';
+import { parseSsh } from './ssh-agents.ts';
 
 const flags: readonly FlagSpec[] = [
   flag(

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseAttributes, parseCsv } from '../attributes.ts';
 import { parseExportCaches, parseImportCaches } from './caches.ts';
-import { checkEntitlements, parseAuthTls, parseLocals, parseOpts, parseSecrets, parseSsh } from './inputs.ts';
+import { checkEntitlements, parseAuthTls, parseLocals, parseOpts, parseSecrets } from './inputs.ts';
+import { parseSsh } from './ssh-agents.ts';
 import { metadataJson } from './metadata-file.ts';
 import { parseOutputs } from './outputs.ts';
 

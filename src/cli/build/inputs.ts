@@ -1,7 +1,7 @@
-/** What a build may use of this machine: options, directories, layouts, secrets, agents, entitlements, trust. */
+/** What a build may use of this machine: options, directories, layouts, secrets, entitlements, trust. */
 import { existsSync, statSync } from 'node:fs';
 import { invalidArgument } from '../../base/index.ts';
-import type { AgentSource, AuthTls, SecretSource } from '../../session/index.ts';
+import type { AuthTls, SecretSource } from '../../session/index.ts';
 import { parseAttributes, parseBool, parseCsv, parsePairs } from '../attributes.ts';
 
 const { env } = process;
@@ -75,47 +75,6 @@ export function parseSecrets(values: readonly string[]): Map<string, SecretSourc
     secrets.set(id, variable === '' ? { file } : { env: variable });
   }
   return secrets;
-}
-
-/** `--ssh default|<id>[=<socket>[,raw=true]]`. */
-export function parseSsh(values: readonly string[]): Map<string, AgentSource> {
-  const agents = new Map<string, AgentSource>();
-  for (const value of values) {
-    const equals = value.indexOf('=');
-    const id = (equals < 0 ? value : value.slice(0, equals)) || 'default';
-    let raw = false;
-    const paths: string[] = [];
-    for (const part of equals < 0 ? [] : value.slice(equals + 1).split(',')) {
-      if (!part.startsWith('raw=')) {
-        paths.push(part);
-        continue;
-      }
-      const parsed = parseBool(part.slice('raw='.length));
-      if (parsed === undefined) throw invalidArgument(`invalid value for 'raw': ${part.slice('raw='.length)}`);
-      raw = parsed;
-    }
-    if (raw && paths.length !== 1) {
-      throw invalidArgument(`raw mode must supply exactly one socket path for ${JSON.stringify(id)}`);
-    }
-    if (agents.has(id)) throw invalidArgument(`invalid duplicate ID ${id}`);
-    const socket = paths.length === 0 ? (env.SSH_AUTH_SOCK ?? '') : paths[0];
-    if (socket === '') {
-      throw invalidArgument('invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set');
-    }
-    if (!existsSync(socket)) {
-      const agent = `{${id} [${paths.join(' ')}] ${raw}}`;
-      throw invalidArgument(
-        `failed to convert agent config ${agent}: failed to convert agent config for ID: ${JSON.stringify(id)}: stat ${socket}: no such file or directory`,
-      );
-    }
-    if (paths.length > 1 || !statSync(socket).isSocket()) {
-      throw invalidArgument(
-        `${paths.join(',') || socket} is not an agent's socket: key files are not supported, add them to an agent`,
-      );
-    }
-    agents.set(id, { socket, raw });
-  }
-  return agents;
 }
 
 const ENTITLEMENTS = new Set(['network.host', 'security.insecure', 'device']);

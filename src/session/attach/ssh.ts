@@ -7,45 +7,51 @@ import { BuildError, Code } from '../../base/index.ts';
 import { SSHDefinition } from '../../proto/ssh.pb.ts';
 import { bytesMethod, duplexFromServerCall } from '../../rpc/index.ts';
 import { META } from '../keys.ts';
+import { agentMessages, FAILURE } from './agent-messages.ts';
+import { keyAnswers } from './key-agent.ts';
 import type { Attachable } from './session.ts';
+import type { SigningKey } from './ssh-key.ts';
 
-export interface AgentSource {
-  readonly socket: string;
-  /** Forward the socket as it is; otherwise only listing keys and signing pass. */
-  readonly raw?: boolean;
-}
-
-/** draft-ietf-sshm-ssh-agent, message numbers. */
-const FAILURE = Buffer.from([0, 0, 0, 1, 5]);
-const ALLOWED = new Set([11, 13]);
-const MAX_AGENT_MESSAGE = 256 << 10;
-
-async function* agentMessages(stream: Duplex): AsyncGenerator<Buffer> {
-  let held: Buffer = Buffer.alloc(0);
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    held = Buffer.concat([held, chunk]);
-    while (held.length >= 4) {
-      const end = 4 + held.readUInt32BE(0);
-      if (end > MAX_AGENT_MESSAGE) throw new BuildError(Code.InvalidArgument, 'agent message is too long');
-      if (held.length < end) break;
-      yield held.subarray(0, end);
-      held = held.subarray(end);
+/** The socket of an agent, or keys that this process signs with itself. */
+export type AgentSource =
+  | {
+      readonly socket: string;
+      /** Forward the socket as it is; otherwise only listing keys and signing pass. */
+      readonly raw?: boolean;
     }
-  }
-}
+  | { readonly keys: readonly SigningKey[] };
+
+const ALLOWED = new Set([11, 13]);
 
 /** One request, one answer, in turn. */
-async function proxyReadOnly(client: Duplex, agent: Socket): Promise<void> {
+async function* readOnlyAnswers(client: Duplex, agent: Socket): AsyncGenerator<Buffer> {
   const replies = agentMessages(agent);
   for await (const request of agentMessages(client)) {
     if (!ALLOWED.has(request[4])) {
-      client.write(FAILURE);
+      yield FAILURE;
       continue;
     }
     agent.write(request);
     const reply = await replies.next();
     if (reply.done === true) return;
-    client.write(reply.value);
+    yield reply.value;
+  }
+}
+
+/** Until one of the two has ended. */
+async function forward(client: Duplex, source: AgentSource, signal: AbortSignal): Promise<void> {
+  if ('keys' in source) {
+    await pipeline(keyAnswers(client, source.keys), client);
+    return;
+  }
+  const agent = connect(source.socket);
+  agent.on('error', () => {});
+  try {
+    await once(agent, 'connect', { signal });
+    if (source.raw === true) await Promise.all([pipeline(client, agent), pipeline(agent, client)]);
+    else await pipeline(readOnlyAnswers(client, agent), client);
+  } finally {
+    agent.destroy();
   }
 }
 
@@ -69,20 +75,11 @@ export function provideAgents(agents: ReadonlyMap<string, AgentSource>): Attacha
         },
         forwardAgent: async (input, output, call) => {
           const source = find(call.metadata.get(META.sshId)?.[0] ?? '');
-          const agent = connect(source.socket);
-          agent.on('error', () => {});
-          await once(agent, 'connect', { signal: call.signal });
           const { duplex, finished } = duplexFromServerCall(input, output, call.signal);
           duplex.on('error', () => {});
           try {
-            if (source.raw === true) await Promise.all([pipeline(duplex, agent), pipeline(agent, duplex), finished]);
-            else {
-              await proxyReadOnly(duplex, agent);
-              duplex.end();
-              await finished;
-            }
+            await Promise.all([forward(duplex, source, call.signal), finished]);
           } finally {
-            agent.destroy();
             duplex.destroy();
           }
         },
