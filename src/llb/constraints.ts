@@ -20,6 +20,11 @@ export interface ConstraintOptions {
   readonly workerConstraints?: readonly string[];
   readonly linuxResources?: Partial<Omit<LinuxResources, '_unknownFields'>>;
   readonly locations?: readonly SourceLocation[];
+  /**
+   * Of files that begin on nothing: what their layer is for, where that makes another layer of it. A field of Op that LLB
+   * otherwise has no use for in steps with files; upstream's daemon does not look at it there.
+   */
+  readonly filesFor?: Platform;
   /** Makes local sources of one definition different from those of others; random when absent. */
   readonly localUniqueId?: string;
 }

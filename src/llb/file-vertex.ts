@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { ChownOpt, FileAction as PbAction, FileOp, Input, UserOpt } from '../proto/ops.pb.ts';
-import { startOp } from './constraints.ts';
+import { platformToPb, startOp } from './constraints.ts';
 import type { ConstraintOptions } from './constraints.ts';
 import type { ActionKind, BoundAction, CopySource, FileAction, FileBase, NodeOptions, Owner } from './file-action.ts';
 import { addInput, finishVertex } from './vertex.ts';
@@ -182,7 +182,9 @@ export class FileVertex implements VertexNode {
       });
     }
     const { op, metadata } = startOp(context.constraints, this.#options, ['file.base']);
-    const whole = { ...op, platform: undefined, inputs, op: { $case: 'file' as const, value: file } };
+    const { filesFor } = this.#options;
+    const platform = filesFor && platformToPb(filesFor);
+    const whole = { ...op, platform, inputs, op: { $case: 'file' as const, value: file } };
     return finishVertex(whole, metadata, this.#options.locations);
   }
 }

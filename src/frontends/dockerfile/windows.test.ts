@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { LLB_CAPS } from '../../llb/index.ts';
+import { encodeOp, LLB_CAPS } from '../../llb/index.ts';
 import type { Digest, ImageConfig } from '../../oci/index.ts';
 import { Op } from '../../proto/ops.pb.ts';
 import type { Definition } from '../../proto/ops.pb.ts';
@@ -23,12 +23,18 @@ interface Built {
 
 const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
+/** As upstream has them, whose steps with files do not say what system they are for. */
 function verticesOf(definition: Definition): Record<string, string[]> {
   const found: Record<string, string[]> = {};
+  const digests = new Map<string, string>();
   for (const bytes of definition.def) {
-    const digest = digestOf(bytes);
-    const name = definition.metadata.get(digest)?.description.get('llb.customname');
-    if (Op.decode(bytes).op !== undefined) (found[name ?? ''] ??= []).push(digest);
+    const op = Op.decode(bytes);
+    for (const input of op.inputs) input.digest = digests.get(input.digest) ?? '';
+    if (op.op?.$case === 'file') op.platform = undefined;
+    const digest = digestOf(encodeOp(op));
+    digests.set(digestOf(bytes), digest);
+    const name = definition.metadata.get(digestOf(bytes))?.description.get('llb.customname');
+    if (op.op !== undefined) (found[name ?? ''] ??= []).push(digest);
   }
   for (const digests of Object.values(found)) digests.sort();
   return found;
@@ -212,6 +218,16 @@ void test('SHELL: a path whose backslashes make it no JSON', async () => {
   await assert.rejects(build(lines('FROM scratch', 'SHELL cmd')), {
     message: 'dockerfile parse error on line 3: SHELL requires the arguments to be in JSON form',
   });
+});
+
+void test('files on nothing say that they are for Windows', async () => {
+  const systemsOf = async (...given: Parameters<typeof build>): Promise<(string | undefined)[]> =>
+    (await build(...given)).ops.flatMap(({ op, platform }) => (op?.$case === 'file' ? [platform?.OS] : []));
+  const text = lines('FROM scratch', 'COPY <<f /', 'x', 'f', 'COPY a /', 'WORKDIR /x');
+  assert.deepEqual(await systemsOf(text), [undefined, 'windows', undefined, undefined]);
+  assert.deepEqual(await systemsOf(lines('FROM scratch', 'WORKDIR /x', 'COPY a .')), ['windows', undefined]);
+  assert.deepEqual(await systemsOf(lines('FROM win', 'WORKDIR /x', 'COPY a .')), [undefined, undefined]);
+  assert.deepEqual(await systemsOf(text, { platform: 'linux/amd64' }), [undefined, undefined, undefined, undefined]);
 });
 
 void test('COPY --link makes no layer on nothing', async () => {

@@ -233,6 +233,7 @@ class CopyLowering {
       customName: name,
       locations: locations(this.#lowering, location),
       ignoreCache: stage.ignoreCache,
+      ...stage.filesFor(),
     };
     const canLink = stage.system.layers.standAlone && this.#lowering.caps.has('mergeop');
     if (!link || chmod !== '' || !canLink) {

@@ -212,6 +212,7 @@ export class Dispatcher {
         customName,
         locations: locations(this.#lowering, this.#at.location),
         platform: stage.platform,
+        ...stage.filesFor(),
       });
     }
     this.#history(`WORKDIR ${dir}`, dir !== '/');

@@ -1,6 +1,6 @@
 /** A stage while it becomes a state: what its instructions have made so far, and what it takes from others. */
 import { scratch } from '../../../llb/index.ts';
-import type { State } from '../../../llb/index.ts';
+import type { ConstraintOptions, State } from '../../../llb/index.ts';
 import type { Platform } from '../../../oci/index.ts';
 import { systemOf } from '../../../systems/index.ts';
 import type { System } from '../../../systems/index.ts';
@@ -85,6 +85,13 @@ export class StageState {
   /** What holds for its paths, variables and shell. */
   get system(): System {
     return systemOf(this.platform?.os);
+  }
+
+  /** For steps with files: a layer on nothing does not follow from what is below. */
+  filesFor(): Pick<ConstraintOptions, 'filesFor'> {
+    if (this.platform === undefined || !this.state.isScratch || this.system.layers.standAlone) return {};
+    const { os, architecture } = this.platform;
+    return { filesFor: { os, architecture } };
   }
 
   setEnv(key: string, value: string): void {
