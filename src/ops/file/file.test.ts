@@ -24,7 +24,14 @@ import { FileOp } from '../../proto/ops.pb.ts';
 import type { DeepPartial } from '../../proto/ops.pb.ts';
 import { Remains } from '../../solver/index.ts';
 import type { JobContext, Vertex } from '../../solver/types.ts';
-import type { CacheAccessor, ContentHasher, ImmutableRef, MutableRef } from '../../storage/types.ts';
+import type {
+  CacheAccessor,
+  ContentHasher,
+  CreateOptions,
+  ImageSystem,
+  ImmutableRef,
+  MutableRef,
+} from '../../storage/types.ts';
 import { offerMounts } from '../../storage/local-mount.ts';
 import { RefResult } from '../ref-result.ts';
 import { isTarHeader } from './is-archive.ts';
@@ -45,23 +52,24 @@ function folder(files: Record<string, string> = {}): string {
 
 /** Refs that are folders, copied for each child; `held` counts owners. */
 let held = 0;
-function refOfFolder(dir: string, id: string): ImmutableRef {
+function refOfFolder(dir: string, id: string, system: ImageSystem = 'linux'): ImmutableRef {
   held++;
   const ref = {
     id,
     dir,
+    system,
     mounts: async () => ({ mounts: [{ type: 'bind', source: dir, options: [] }], release: async () => {} }),
-    fork: () => refOfFolder(dir, id),
+    fork: () => refOfFolder(dir, id, system),
     release: async () => void held--,
     unlazy: async () => {},
   };
   return ref as unknown as ImmutableRef;
 }
 const accessor = {
-  create: async (parent: (ImmutableRef & { dir: string }) | undefined) => {
+  create: async (parent: (ImmutableRef & { dir: string }) | undefined, { system }: CreateOptions) => {
     const dir = folder();
     if (parent !== undefined) cpSync(parent.dir, dir, { recursive: true, verbatimSymlinks: true });
-    const fixed = refOfFolder(dir, `r${count}`);
+    const fixed = refOfFolder(dir, `r${count}`, parent?.system ?? system);
     return { ...fixed, commit: async () => fixed } as unknown as MutableRef;
   },
   copyDirs: async (source: ImmutableRef & { dir: string }, target: MutableRef & { dir: string }) => ({
@@ -92,19 +100,24 @@ const hasher: ContentHasher = {
     `sha256:${JSON.stringify([ref?.id, path, selector.followLinks === true])}` as Digest,
 };
 
-function makeOp(actions: DeepPartial<FileOp['actions'][number]>[], inputs: number) {
+function makeOp(actions: DeepPartial<FileOp['actions'][number]>[], inputs: number, os = 'linux') {
   const vertex = { name: 'test', inputs: Array.from({ length: inputs }, () => ({})) } as unknown as Vertex;
   const op = FileOp.decode(FileOp.encode(FileOp.fromPartial({ actions })).finish());
-  return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, 'linux', async () => () => {});
+  return createFileOp({ accessor, hasher, workerId: 'w' }, vertex, op, os, async () => () => {});
 }
 
 /** What the last run that failed left. */
 let lastRemains: { subject: Remains['subject']; inputs: unknown[]; made: unknown[] } | undefined;
 
-async function run(actions: DeepPartial<FileOp['actions'][number]>[], dirs: string[] = []): Promise<string[]> {
-  const inputs = dirs.map((dir, i) => new RefResult('w', refOfFolder(dir, `in${i}`)));
+/** `os` is what the step says that it is for, `base` what its first input is of. */
+async function run(
+  actions: DeepPartial<FileOp['actions'][number]>[],
+  dirs: string[] = [],
+  { os = 'linux', base = 'linux' }: { readonly os?: string; readonly base?: ImageSystem } = {},
+): Promise<string[]> {
+  const inputs = dirs.map((dir, i) => new RefResult('w', refOfFolder(dir, `in${i}`, i === 0 ? base : 'linux')));
   try {
-    const results = await makeOp(actions, dirs.length).exec(context, inputs);
+    const results = await makeOp(actions, dirs.length, os).exec(context, inputs);
     const found = results.map((r) => (r.sys as { dir: string }).dir);
     for (const r of results) await r.release();
     return found;
@@ -168,6 +181,51 @@ test('a copy with an owner by name', { skip: process.getuid?.() !== 0 && 'needs 
   for (const path of ['srv', 'srv/src', 'srv/src/f']) {
     assert.deepEqual([lstatSync(join(dir, path)).uid, lstatSync(join(dir, path)).gid], [7, 9], path);
   }
+});
+
+const ownedBy = (input: bigint, user: string, group?: string) => {
+  const named = (name: string) => ({ user: { $case: 'byName' as const, value: { name, input } } });
+  return { user: named(user), ...(group === undefined ? {} : { group: named(group) }) };
+};
+
+test('owners that every Windows has', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {
+  const rows = [
+    ['containeruser', undefined, 59_322, 59_322],
+    ['User Manager\\ContainerAdministrator', 'BUILTIN\\Users', 59_321, 59_545],
+    ['somebody', undefined, 0, 0],
+  ] as const;
+  for (const [user, group, uid, gid] of rows) {
+    const idsIn = ([dir]: string[]): number[] => {
+      const { uid: hasUid, gid: hasGid } = lstatSync(join(dir, 'srv/src/f'));
+      return [hasUid, hasGid];
+    };
+    const files = (input: bigint) =>
+      copy({ src: '/src', dest: '/srv/', createDestPath: true, owner: ownedBy(input, user, group) });
+    // On an image of Windows: that it has such a file does not count.
+    const base = folder({ 'etc/passwd': 'containeruser:x:7:8::/:\nsomebody:x:9:9::/:\n', 'etc/group': '' });
+    const onImage = { input: 0n, secondaryInput: 1n, output: 0n, ...files(0n) };
+    assert.deepEqual(idsIn(await run([onImage], [base, folder({ 'src/f': 'x' })], { base: 'windows' })), [uid, gid]);
+    // On nothing the step says it; there is nothing to look other names up in.
+    const onNothing = { input: -1n, secondaryInput: 0n, output: 0n, ...files(-1n) };
+    const made = run([onNothing], [folder({ 'src/f': 'x' })], { os: 'windows' });
+    if (user === 'somebody') await assert.rejects(made, /invalid user index: -1/);
+    else assert.deepEqual(idsIn(await made), [uid, gid]);
+    await assert.rejects(run([onNothing], [folder({ 'src/f': 'x' })]), /invalid user index: -1/);
+  }
+});
+
+test('what begins on nothing has a key for its system', async () => {
+  const keyOf = async (input: bigint, os: string, owner?: object): Promise<string | undefined> => {
+    const action = { input, secondaryInput: 1n, output: 0n, ...copy({ src: '/a', dest: '/b', owner }) };
+    return (await makeOp([action], 2, os).cacheMap(context, 0))?.map.digest;
+  };
+  assert.notEqual(await keyOf(-1n, 'windows'), await keyOf(-1n, 'linux'));
+  assert.equal(await keyOf(0n, 'windows'), await keyOf(0n, 'linux'));
+  const user = ownedBy(-1n, 'ContainerUser');
+  assert.notEqual(
+    await keyOf(-1n, 'windows', user),
+    await keyOf(-1n, 'windows', ownedBy(-1n, 'ContainerAdministrator')),
+  );
 });
 
 test('a mode string changes what the source has, whatever the number beside it', async () => {

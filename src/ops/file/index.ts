@@ -7,6 +7,7 @@ import type { FileOp } from '../../proto/ops.pb.ts';
 import { Remains } from '../../solver/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
 import type { CacheAccessor, ContentHasher } from '../../storage/types.ts';
+import { systemOf } from '../../systems/index.ts';
 import { RefResult, refOf } from '../ref-result.ts';
 import { fileCacheMap } from './cache-map.ts';
 import { planActions } from './plan.ts';
@@ -34,7 +35,7 @@ export function createFileOp(
       };
     },
     async exec(context: JobContext, inputs: readonly Result[]) {
-      const plan = planActions(op.actions, inputs.length);
+      const plan = planActions(op.actions, inputs.length, systemOf(os).users);
       const run = new ActionRun(deps.accessor, plan, inputs.map(refOf), {
         name: vertex.name,
         context,

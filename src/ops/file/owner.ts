@@ -39,16 +39,18 @@ function nameOf(option: UserOpt | undefined): string | undefined {
   return option?.user?.$case === 'byName' ? option.user.value.name : undefined;
 }
 
-function findUser(name: string, root: string, { find, database }: UserRules): Owner | undefined {
+function findUser(name: string, root: string | undefined, { find, database }: UserRules): Owner | undefined {
   const known = find(name);
   if (known !== undefined || database === undefined) return known;
+  if (root === undefined) throw internal('invalid missing user mount');
   const found = readDatabase(root, database.users).find((fields) => fields[0] === name);
   return found && { uid: idOf(found[2]), gid: idOf(found[3]) };
 }
 
-function findGroup(name: string, root: string, { find, database }: UserRules): number | undefined {
+function findGroup(name: string, root: string | undefined, { find, database }: UserRules): number | undefined {
   const known = find(name);
   if (known !== undefined || database === undefined) return known?.gid;
+  if (root === undefined) throw internal('invalid missing group mount');
   const found = readDatabase(root, database.groups).find((fields) => fields[0] === name);
   return found && idOf(found[2]);
 }
@@ -66,14 +68,10 @@ export function findOwner(
   let uid = 0;
   let gid = 0;
   const userName = nameOf(owner.user);
-  if (userName !== undefined) {
-    if (roots.user === undefined) throw internal('invalid missing user mount');
-    ({ uid, gid } = findUser(userName, roots.user, users) ?? { uid, gid });
-  } else if (owner.user?.user?.$case === 'byID') uid = gid = owner.user.user.value;
+  if (userName !== undefined) ({ uid, gid } = findUser(userName, roots.user, users) ?? { uid, gid });
+  else if (owner.user?.user?.$case === 'byID') uid = gid = owner.user.user.value;
   const groupName = nameOf(owner.group);
-  if (groupName !== undefined) {
-    if (roots.group === undefined) throw internal('invalid missing group mount');
-    gid = findGroup(groupName, roots.group, users) ?? gid;
-  } else if (owner.group?.user?.$case === 'byID') gid = owner.group.user.value;
+  if (groupName !== undefined) gid = findGroup(groupName, roots.group, users) ?? gid;
+  else if (owner.group?.user?.$case === 'byID') gid = owner.group.user.value;
   return { uid, gid };
 }

@@ -1,5 +1,6 @@
 import { BuildError, Code, invalidArgument } from '../../base/index.ts';
 import type { ChownOpt, FileAction } from '../../proto/ops.pb.ts';
+import type { UserRules } from '../../systems/index.ts';
 
 /** An input of the op (`index` below the number of inputs) or the result of an earlier action; undefined is scratch. */
 export type Place =
@@ -30,8 +31,11 @@ function ownerOf(action: FileAction): ChownOpt | undefined {
   return kind === undefined || kind.$case === 'rm' ? undefined : kind.value.owner;
 }
 
-/** Checks the numbers of an op's actions. Throws InvalidArgument for what is out of range, missing, double or circular. */
-export function planActions(actions: readonly FileAction[], inputCount: number): Plan {
+/**
+ * Checks the numbers of an op's actions. Throws InvalidArgument for what is out of range, missing, double or circular. `users`
+ * are those of the system that the files are for: names that it knows of itself are looked up nowhere.
+ */
+export function planActions(actions: readonly FileAction[], inputCount: number, users: UserRules): Plan {
   const total = inputCount + actions.length;
   const place = (index: bigint, what: string): Place | undefined => {
     if (index === NONE) return undefined;
@@ -41,7 +45,7 @@ export function planActions(actions: readonly FileAction[], inputCount: number):
     return at < inputCount ? { kind: 'input', index: at } : { kind: 'action', index: at - inputCount };
   };
   const userPlace = (option: ChownOpt['user']): Place | undefined => {
-    if (option?.user?.$case !== 'byName') return undefined;
+    if (option?.user?.$case !== 'byName' || users.find(option.user.value.name) !== undefined) return undefined;
     const { input } = option.user.value;
     // Upstream's frontends come here with a name and no image to look it up in.
     if (input < 0n) throw new BuildError(Code.Unknown, `invalid user index: ${input}`);

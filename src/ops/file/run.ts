@@ -169,7 +169,8 @@ export class ActionRun {
       source: isCopy ? ((await show(planned.secondary)) ?? (await emptyFolder(mounts))) : undefined,
       userRoot: await show(planned.user),
       groupRoot: await show(planned.group),
-      os: this.#os,
+      // Steps on something do not say it: it is what that is.
+      os: target.system ?? this.#os,
       foldsTarget: target.system === 'windows',
       foldsSource: (await this.#systemOf(planned.secondary)) === 'windows',
     };
