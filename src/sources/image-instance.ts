@@ -42,10 +42,14 @@ function manifestKey(digest: Digest, p: Platform, limit: number | undefined): st
   );
 }
 
-/** The chain of layers: a rebuilt image with the same layers is the same. undefined: no layers to go by. */
-function configKey(image: PulledManifests, limit: number | undefined): string | undefined {
+/**
+ * The chain of layers: a rebuilt image with the same layers is the same. Those of Windows have keys of their own, unlike upstream's:
+ * of an image that calls other layers so, nobody's image with the same layers must be taken. undefined: no layers to go by.
+ */
+function configKey(image: PulledManifests, { os }: Platform, limit: number | undefined): string | undefined {
   if (image.config === undefined) return digestOf(image.configBytes);
-  return chainId(configDiffIds(image.config).slice(0, limit));
+  const chain = chainId(configDiffIds(image.config).slice(0, limit));
+  return chain === undefined || os !== 'windows' ? chain : digestOf(`windows ${chain}`);
 }
 
 export class ImageInstance implements SourceInstance {
@@ -95,8 +99,9 @@ export class ImageInstance implements SourceInstance {
   async cacheKey(context: JobContext, index: number): Promise<SourceKey> {
     const { manifests } = await this.#open(context);
     const { layerLimit } = this.#options;
-    const first = manifestKey(manifests.root.digest, normalizePlatform(this.#options.platform), layerLimit);
-    const key = index === 0 ? first : (configKey(manifests, layerLimit) ?? first);
+    const platform = normalizePlatform(this.#options.platform);
+    const first = manifestKey(manifests.root.digest, platform, layerLimit);
+    const key = index === 0 ? first : (configKey(manifests, platform, layerLimit) ?? first);
     return { key, pin: manifests.root.digest, done: index > 0 };
   }
 

@@ -122,6 +122,19 @@ void test('keys are the manifest, then the chain of layers; layers stay lazy and
   assert.equal(Buffer.from((await reader?.read(1, 2)) as Uint8Array).toString(), 'ne');
 });
 
+void test('the same layers in an image for Windows are not the same', async () => {
+  const { source, context, request } = setup();
+  const single = { ...request('docker.io/library/a:1'), platform: { os: 'windows', architecture: 'amd64' } };
+  await assert.rejects(source.resolve(single).cacheKey(context, 1), /no match for platform in manifest/);
+  const only = setup();
+  const registry = { ...only.deps.registry, resolve: async (ref: string) => ({ ref, descriptor: amd64 }) };
+  const plain = createImageSource({ ...only.deps, registry });
+  const chain = chainId(['one', 'two'].map((text) => digestOf(text)));
+  assert.equal((await plain.resolve(request('docker.io/library/a:1')).cacheKey(only.context, 1)).key, chain);
+  const { key } = await plain.resolve(single).cacheKey({ ...context, once: (_, work) => work() }, 1);
+  assert.notEqual(key, chain);
+});
+
 void test('limits, checksums and attributes', async () => {
   const { source, context, request } = setup();
   const limited = source.resolve(request('docker.io/library/a:1', { 'image.layerlimit': '1' }));
