@@ -10,13 +10,14 @@ import { checkEnd } from './exit.ts';
 import { destinationOf, hostMount, isWhole, pin, prepareMount } from './exec-mounts.ts';
 import type { RuntimeMount } from './exec-mounts.ts';
 import { missingMountPoints, removeMountStubs } from './mount-stubs.ts';
-import type { Networks } from './network/index.ts';
+import type { Networks, ProxiedLease } from './network/index.ts';
 import { makeHosts, resolvConfFor } from './network-files.ts';
 import type { DnsConfig } from './network-files.ts';
 import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
 import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
 import { settledWithin } from './settled-within.ts';
+import { trustAuthority } from './trust-bundles.ts';
 import { buildSpec } from './spec/index.ts';
 import type { OciSpec, SpecNetwork } from './spec/index.ts';
 import type { ExecMount, ProcessIo, ProcessMeta } from './types.ts';
@@ -121,19 +122,46 @@ async function mountAll(
   return made;
 }
 
+interface JoinedNetwork {
+  readonly network: SpecNetwork;
+  readonly proxy?: Pick<ProxiedLease, 'env' | 'authority'>;
+}
+
 /** What the step asks for, or the worker's own network until the stack is disposed. */
 async function joinNetwork(
   place: ContainerPlace,
   meta: ProcessMeta,
   stack: AsyncDisposableStack,
   signal: AbortSignal,
-): Promise<SpecNetwork> {
-  if (meta.network !== 'default') return { kind: meta.network };
-  if (place.networks === undefined) return { kind: 'host' };
+): Promise<JoinedNetwork> {
+  if (meta.proxy !== undefined && meta.network !== 'none') {
+    if (place.networks === undefined) throw internal('proxy network provider is not available');
+    const lease = await place.networks.acquireProxied(meta.network, meta.proxy, signal);
+    stack.defer(() => lease.release(false));
+    return { network: lease.network, proxy: lease };
+  }
+  if (meta.network !== 'default') return { network: { kind: meta.network } };
+  if (place.networks === undefined) return { network: { kind: 'host' } };
   const lease = await place.networks.acquire(meta.hostname, signal);
   // With all rights a step may have changed anything in it.
   stack.defer(() => lease.release(meta.security === 'sandbox'));
-  return lease.network;
+  return { network: lease.network };
+}
+
+/** Of a name that is there twice programs differ in which they take. */
+function withVariables(env: readonly string[], added: readonly string[]): readonly string[] {
+  const nameOf = (variable: string): string => variable.split('=', 1)[0] as string;
+  const names = new Set(added.map(nameOf));
+  return [...env.filter((variable) => !names.has(nameOf(variable))), ...added];
+}
+
+function environmentOf(
+  { traceSocket }: ContainerPlace,
+  { env, traceParent }: ProcessMeta,
+  proxy: readonly string[],
+): readonly string[] {
+  const own = withVariables(env, proxy);
+  return traceSocket === undefined ? own : tracingEnvironment(own, traceParent);
 }
 
 /** Everything up to config.json. */
@@ -157,10 +185,11 @@ async function prepare(
   writeFileSync(resolvConfPath, await resolvConfFor(meta.network, place.dns), { mode: 0o644 });
   writeFileSync(hostsPath, hosts, { mode: 0o644 });
 
-  const network = await joinNetwork(place, meta, stack, signal);
+  const { network, proxy } = await joinNetwork(place, meta, stack, signal);
   await mountRoot(container, root, stack);
   const stubs = missingMountPoints(rootfs, destinations, meta.removeMountStubsRecursive);
   stack.defer(() => removeMountStubs(rootfs, stubs));
+  if (proxy !== undefined) stack.defer(await trustAuthority(rootfs, proxy.authority));
   checkRuntimeFolders(rootfs);
   const user = await resolveUser(rootfs, meta.user);
   const bound = await mountAll(container, mounts, stack);
@@ -169,7 +198,7 @@ async function prepare(
 
   container.spec = buildSpec({
     args: meta.args,
-    env: place.traceSocket === undefined ? meta.env : tracingEnvironment(meta.env, meta.traceParent),
+    env: environmentOf(place, meta, proxy?.env ?? []),
     cwd,
     ...user,
     rootPath: rootfs,

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { StepUsage } from './usage/index.ts';
 import type { Mountable } from '../storage/types.ts';
+import type { Post } from '../gatekeeper/index.ts';
 
 export interface ExecMount {
   readonly source: Mountable;
@@ -26,6 +27,9 @@ export interface LinuxResources {
   readonly cpusetMems?: string;
 }
 
+/** What a step's proxy is to do with its requests. */
+export type ProxyRequest = Pick<Post, 'judge' | 'note'>;
+
 export interface ProcessMeta {
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -46,6 +50,8 @@ export interface ProcessMeta {
   readonly tty: boolean;
   /** W3C's `traceparent` of the span that the process runs in. */
   readonly traceParent?: string;
+  /** Its requests go through a proxy, and nothing else goes out; the network says from where they go on, `none` needs none. */
+  readonly proxy?: ProxyRequest;
   /** Names of devices of the host, as the executor's registry knows them. */
   readonly devices?: readonly string[];
 }

@@ -5,7 +5,10 @@
 export { openBeneath, openInRoot, resolveInRoot } from './in-root.ts';
 export { mount, unmount } from './mount.ts';
 export type { HostMount } from './mount.ts';
-export { makeNetworkNamespace, removeBridge } from './network-namespace.ts';
+export { inNetworkNamespace, makeNetworkNamespace, removeBridge } from './network-namespace.ts';
+export { connectNamespaces } from './veth.ts';
+export type { CableEnd } from './veth.ts';
+export { listenTcp, makeTcpSocket } from './tcp-socket.ts';
 export { mountPoints } from './mount-points.ts';
 export { systemAuthorities } from './authorities.ts';
 export { bootId, linuxKernel, space, syncFileSystem } from './kernel.ts';

@@ -21,23 +21,41 @@ const setns = libcFunction('int setns(int fd, int type)');
 const socket = libcFunction('int socket(int domain, int type, int protocol)');
 const ioctl = libcFunction('int ioctl(int fd, unsigned long request, void *argument)');
 
-/**
- * Makes the file `path` and mounts a new, empty network namespace on it: it lives until that is unmounted. Only the calling
- * thread leaves its own namespace, and is back in it before anything else can run on it.
- */
-export function makeNetworkNamespace(path: string): void {
-  writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
+/** Only the calling thread leaves its own namespace, by `leave`, and is back in it before anything else can run on it. */
+function away<T>(leave: () => void, work: () => T): T {
   const own = openSync(OWN, constants.O_RDONLY);
   try {
-    if (unshare(CLONE_NEWNET) !== 0) fail('unshare');
+    leave();
     try {
-      mount([{ type: 'bind', source: OWN, options: ['bind'] }], path);
+      return work();
     } finally {
       // A daemon that is cut off from the network, and does not know of it, would be worse than none.
       if (setns(own, CLONE_NEWNET) !== 0) process.abort();
     }
   } finally {
     closeSync(own);
+  }
+}
+
+/** Makes the file `path` and mounts a new, empty network namespace on it: it lives until that is unmounted. */
+export function makeNetworkNamespace(path: string): void {
+  writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
+  const leave = (): void => {
+    if (unshare(CLONE_NEWNET) !== 0) fail('unshare');
+  };
+  away(leave, () => mount([{ type: 'bind', source: OWN, options: ['bind'] }], path));
+}
+
+/** Runs `work`, which waits for nothing, in the namespace that `path` holds: sockets that it makes belong there for ever. */
+export function inNetworkNamespace<T>(path: string, work: () => T): T {
+  const target = openSync(path, constants.O_RDONLY);
+  try {
+    const enter = (): void => {
+      if (setns(target, CLONE_NEWNET) !== 0) fail('setns', path);
+    };
+    return away(enter, work);
+  } finally {
+    closeSync(target);
   }
 }
 

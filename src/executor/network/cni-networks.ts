@@ -4,7 +4,7 @@ import type { CniNetwork } from './cni-config.ts';
 import { withInitLock } from './init-lock.ts';
 import type { NamespaceFolder } from './namespace-folder.ts';
 import { NamespacePool } from './namespace-pool.ts';
-import type { NetworkLease, Networks } from './types.ts';
+import type { NetworkLease, PlainNetworks } from './types.ts';
 
 export interface CniPlan {
   readonly networks: readonly CniNetwork[];
@@ -27,7 +27,7 @@ async function logged(id: string, release: Promise<void>): Promise<void> {
   }
 }
 
-export function createCniNetworks(folder: NamespaceFolder, plan: CniPlan): Omit<Networks, 'clearLeftovers'> {
+export function createCniNetworks(folder: NamespaceFolder, plan: CniPlan): PlainNetworks {
   const make = (hostname: string) => folder.make(plan.networks, plan.folders, hostname);
   const pool = new NamespacePool({ size: plan.poolSize, make: () => make(''), remove: (id) => folder.remove(id) });
   return {

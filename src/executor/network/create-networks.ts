@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, Code, invalidArgument, logger, parseGoBool } from '../../base/index.ts';
+import { Gatekeeper } from '../../gatekeeper/index.ts';
 import { planBridge } from './bridge-plan.ts';
 import { LOOPBACK, parseCniConfig } from './cni-config.ts';
 import { createCniNetworks } from './cni-networks.ts';
@@ -8,7 +9,8 @@ import type { CniPlan } from './cni-networks.ts';
 import { hostNetworks } from './host-networks.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { NamespaceFolder } from './namespace-folder.ts';
-import type { Networks } from './types.ts';
+import { ProxiedNetworks } from './proxied-networks.ts';
+import type { Networks, PlainNetworks } from './types.ts';
 
 export interface NetworkOptions {
   /** Folder for namespaces and what is known of them. */
@@ -52,7 +54,7 @@ function chosen(
   options: NetworkOptions,
   folder: NamespaceFolder,
   marker: string,
-): Omit<Networks, 'clearLeftovers'> {
+): PlainNetworks {
   if (mode === 'host') return hostNetworks;
   const { bridgeName: name, bridgeSubnet: subnet, cniBinaryDir: binaryDir } = options;
   const plan = mode === 'cni' ? planConfigured(options) : planBridge({ marker, name, subnet, binaryDir });
@@ -69,5 +71,20 @@ export function createNetworks(options: NetworkOptions): Networks {
   mkdirSync(options.root, { recursive: true, mode: 0o700 });
   const folder = new NamespaceFolder(join(options.root, 'cni'));
   const marker = join(options.root, 'own-bridge');
-  return { ...chosen(mode, options, folder, marker), clearLeftovers: () => clearLeftovers(folder, marker) };
+  const plain = chosen(mode, options, folder, marker);
+  const gatekeeper = new Gatekeeper();
+  const proxied = new ProxiedNetworks(join(options.root, 'proxy'), gatekeeper);
+  return {
+    ...plain,
+    async clearLeftovers() {
+      proxied.clearLeftovers();
+      await clearLeftovers(folder, marker);
+    },
+    acquireProxied: (egress, request, signal) =>
+      proxied.acquire(request, (s) => (egress === 'host' ? hostNetworks : plain).acquire('', s), signal),
+    async close() {
+      await gatekeeper.close();
+      await plain.close();
+    },
+  };
 }

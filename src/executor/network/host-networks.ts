@@ -1,7 +1,7 @@
-import type { Networks } from './types.ts';
+import type { PlainNetworks } from './types.ts';
 
 /** Steps share the host's network. */
-export const hostNetworks: Omit<Networks, 'clearLeftovers'> = {
+export const hostNetworks: PlainNetworks = {
   mode: 'host',
   async open() {},
   acquire: () => Promise.resolve({ network: { kind: 'host' }, release: () => Promise.resolve() }),

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { mountPoints, unmount } from '../../host/index.ts';
+import { inNetworkNamespace, makeTcpSocket, mountPoints, unmount } from '../../host/index.ts';
 import { parseCniConfig } from './cni-config.ts';
 import { createNetworks } from './index.ts';
 import type { NetworkLease, Networks, NetworkOptions } from './index.ts';
@@ -131,6 +132,36 @@ void test('a successor clears what a kill has left, in another mode too', { skip
   assert.equal(bench.calls().length, 3);
   assert.deepEqual(bench.mounts, []);
   assert.equal((await successor.acquire('', never)).network.kind, 'host');
+});
+
+void test('behind a proxy nothing is but the proxy, and a successor clears it', { skip }, async (t) => {
+  const bench = new Bench(t);
+  const networks = bench.networks({ mode: 'host' });
+  const lease = await networks.acquireProxied('default', { judge: undefined, note: () => {} }, never);
+  const [, address, port] = /^HTTP_PROXY=http:\/\/(10\.89\.\d+\.\d+):(\d+)$/.exec(lease.env[0] ?? '') ?? [];
+  assert.match(lease.authority, /^-----BEGIN CERTIFICATE-----\n/);
+  /** The error of a connection from within, or what a nonsense request is answered with. */
+  const ask = (to: number): Promise<string> =>
+    new Promise((resolve) => {
+      const fd = inNetworkNamespace(pathOf(lease), () => makeTcpSocket(4));
+      const socket = new Socket({ fd, readable: true, writable: true });
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+      socket.on('data', (chunk: Buffer) => {
+        resolve(chunk.toString().split('\r\n')[0] as string);
+        socket.destroy();
+      });
+      socket.connect(to === 53 ? { host: '192.0.2.1', port: 53 } : { host: address as string, port: to });
+      socket.write('x\r\n\r\n');
+    });
+  assert.equal(await ask(Number(port)), 'HTTP/1.1 400 Bad Request');
+  assert.equal(await ask(1), 'ECONNREFUSED');
+  assert.equal(await ask(53), 'ENETUNREACH');
+  assert.equal(bench.mounts.length, 2);
+
+  await bench.networks({ mode: 'host' }).clearLeftovers();
+  assert.deepEqual(bench.mounts, []);
+  await lease.release(false);
+  await networks.close();
 });
 
 void test('the mode', { skip }, (t) => {

@@ -1,0 +1,4 @@
+import { serveJobs } from '../base/index.ts';
+import { guardJob } from './guard-job.ts';
+
+serveJobs({ guard: guardJob });
