@@ -278,6 +278,27 @@ void test('a local directory makes materials incomplete, and without network and
   assert.equal(metadata(capture).buildkit_completeness.resolvedDependencies, false);
 });
 
+void test('steps behind a proxy, and what of their requests nobody can get again', () => {
+  const metadata = (c: Capture) => (JSON.parse(encodePredicate('v1', factsOf(c))) as V1).runDetails.metadata;
+  const one = new Capture();
+  one.add({ network: true, proxy: { uncaptured: [] } });
+  assert.deepEqual(metadata(one).buildkit_metadata, { network: { mode: 'proxy' } });
+  assert.equal(metadata(one).buildkit_completeness.resolvedDependencies, true);
+  const request = { op: 'sha256:1', name: 'make', method: 'GET', uri: 'http://b/', reason: 'upstream_error' };
+  const other = new Capture();
+  other.add({ proxy: { uncaptured: [request, { ...request, method: '', uri: '', reason: 'too_many_requests' }] } });
+  const both = one.clone();
+  both.merge(other);
+  both.tidy();
+  assert.deepEqual(metadata(both).buildkit_metadata, {
+    network: {
+      mode: 'proxy',
+      proxy: { incomplete: [{ op: 'sha256:1', name: 'make', reason: 'too_many_requests' }, request] },
+    },
+  });
+  assert.equal(metadata(both).buildkit_completeness.resolvedDependencies, false);
+});
+
 void test('values that were read are written with sorted keys', () => {
   assert.equal(
     goJson(anyJson(JSON.parse('{"b":{"y":1e21,"x":0.1},"a":[null,true]}'))),

@@ -40,6 +40,8 @@ export interface BridgeOptions {
   readonly entitlements: ReadonlySet<Entitlement>;
   readonly deviceGrants?: DeviceGrants;
   readonly policy: BuildPolicy;
+  /** What has a network gets it through a proxy. */
+  readonly proxyNetwork: boolean;
   readonly signal: AbortSignal;
   readonly scope: RequestScope;
   readonly producers: InputProducers;
@@ -92,7 +94,9 @@ export class Bridge {
       normalize: (source) => normalizedIdentifier(env.sources, source),
       ...(options.policy.sessionId === '' ? {} : { verdicts: this.#verdictsOf(options.policy.sessionId) }),
     });
-    this.executor = guardExecutor(env.executor, options.entitlements);
+    // What is no step is noted nowhere.
+    const proxy = { judge: this.policy.judgeRequest, note: () => {} };
+    this.executor = guardExecutor(env.executor, options.entitlements, options.proxyNetwork ? proxy : undefined);
     this.#options = options;
     this.#caches = outer === undefined ? new Map() : outer.#caches;
     this.#unregister = outer === undefined ? [] : outer.#unregister;
@@ -216,6 +220,7 @@ export class Bridge {
         ...(this.env.devices === undefined ? {} : { devices: this.env.devices }),
         ...(this.#options.deviceGrants === undefined ? {} : { deviceGrants: this.#options.deviceGrants }),
         cacheSources,
+        proxyNetwork: this.#options.proxyNetwork,
         ...(policy === undefined ? {} : { policy }),
       });
     } catch (error) {

@@ -50,6 +50,8 @@ export interface BuildEnvironment {
   /** Fields that provenance tells of this machine beside its own. */
   readonly provenanceEnv: ReadonlyMap<string, unknown>;
   readonly entitlements: ReadonlySet<Entitlement>;
+  /** All builds get their network through a proxy. */
+  readonly proxyNetwork: boolean;
   /** Of the host; undefined: builds get none. */
   readonly devices?: DeviceRegistry;
   /** Adds to a failure what only the daemon knows: for want of room on the disk, how much there is and what would make some. */

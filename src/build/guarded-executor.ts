@@ -1,13 +1,17 @@
-import type { Executor } from '../executor/types.ts';
+import type { Executor, ProcessMeta } from '../executor/types.ts';
 import { authorizeProcess } from './entitlements.ts';
 import type { Entitlement } from './entitlements.ts';
 
-/** The executor as one build may use it. */
-export function guardExecutor(executor: Executor, granted: ReadonlySet<Entitlement>): Executor {
+/** The executor as one build may use it. `proxy`: what has a network gets it through one. */
+export function guardExecutor(
+  executor: Executor,
+  granted: ReadonlySet<Entitlement>,
+  proxy?: ProcessMeta['proxy'],
+): Executor {
   return {
     async run(id, root, mounts, meta, io, options) {
       authorizeProcess(granted, meta);
-      await executor.run(id, root, mounts, meta, io, options);
+      await executor.run(id, root, mounts, proxy === undefined ? meta : { ...meta, proxy }, io, options);
     },
     async exec(id, meta, io, options) {
       authorizeProcess(granted, meta);

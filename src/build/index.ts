@@ -7,6 +7,7 @@ export { GatewayForwarder } from './forwarder.ts';
 export { BRIDGE_VALUE, Bridge } from './bridge.ts';
 export type { BuildEnvironment, SourceMetaResolver, WorkerInfo } from './environment.ts';
 export { describeStep } from './failed-step.ts';
+export { judgeByAll } from './policy/index.ts';
 export { parseEntitlement } from './entitlements.ts';
 export type { Entitlement } from './entitlements.ts';
 export { createResultStore } from './result-store.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { BuildError, Code } from '../base/index.ts';
 import { SourceSet } from '../ops/index.ts';
-import { Definition, Op } from '../proto/ops.pb.ts';
+import { Definition, NetMode, Op } from '../proto/ops.pb.ts';
 import { loadDefinition } from './load.ts';
 
 const options = { sources: new SourceSet([]), entitlements: new Set<never>() };
@@ -87,4 +87,27 @@ void test('what is no graph is refused', async () => {
     /more than 200000 ops/,
     Code.ResourceExhausted,
   );
+});
+
+void test('a step behind a proxy is another one, with no network it is the same', async () => {
+  const step = (network: NetMode): Definition =>
+    chain(1, () =>
+      Op.fromPartial({
+        op: { $case: 'exec', value: { meta: { args: ['x'], cwd: '/' }, mounts: [{ input: -1n, dest: '/' }], network } },
+      }),
+    );
+  const entitlements = new Set(['network.host'] as const);
+  const digest = async (network: NetMode, proxyNetwork: boolean): Promise<string> => {
+    const { edge } = await loadDefinition(step(network), { ...options, entitlements, proxyNetwork });
+    return edge.vertex.digest;
+  };
+  const bytes = step(NetMode.UNSET).def[0] as Uint8Array;
+  assert.equal(await digest(NetMode.UNSET, false), digestOf(bytes));
+  assert.equal(
+    await digest(NetMode.UNSET, true),
+    digestOf(Buffer.concat([bytes, Buffer.from('\0buildkit.proxy-network.v0')])),
+  );
+  assert.notEqual(await digest(NetMode.HOST, true), await digest(NetMode.HOST, false));
+  assert.equal(await digest(NetMode.NONE, true), await digest(NetMode.NONE, false));
+  await assert.rejects(digest(7 as NetMode, true), { code: Code.InvalidArgument });
 });

@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly cacheSources?: readonly CacheManager[];
   readonly devices?: DeviceRegistry;
   readonly deviceGrants?: DeviceGrants;
+  /** Execs that have a network get it through a proxy. */
+  readonly proxyNetwork?: boolean;
   /** May change a source in place (source policies); rejects to deny it. */
   readonly policy?: (op: Op) => Promise<void>;
 }
@@ -116,6 +118,16 @@ function checkEntitlements(op: Op, granted: ReadonlySet<Entitlement>): void {
   });
 }
 
+/** Such a step is another than the one without: its digest says so (upstream: solver/llbsolver/vertex.go). */
+const PROXIED = Buffer.from('\0buildkit.proxy-network.v0');
+
+function isProxied({ op }: Op, proxyNetwork: boolean | undefined): boolean {
+  if (proxyNetwork !== true || op?.$case !== 'exec' || op.value.network === NetMode.NONE) return false;
+  const { network } = op.value;
+  if (network === NetMode.UNSET || network === NetMode.HOST) return true;
+  throw invalidArgument(`network mode ${String(network)} is not allowed when proxy network is enabled`);
+}
+
 function platformOf(op: Op, fallback: Platform): Platform {
   const p: PbPlatform | undefined = op.platform;
   if (p === undefined) return fallback;
@@ -187,9 +199,11 @@ export async function loadDefinition(definition: Definition, options: LoadOption
     }));
     for (const [i, input] of op.inputs.entries()) input.digest = inputs[i].vertex.digest;
     if (metadata?.ignoreCache) collectCacheMounts(op, pruned);
-    const sys: LlbOp = { op, platform };
+    const proxied = isProxied(op, options.proxyNetwork);
+    const sys: LlbOp = { op, platform, isProxied: proxied };
+    const encoded = encodeOp(op);
     vertices.set(digest, {
-      digest: digestOf(encodeOp(op)),
+      digest: digestOf(proxied ? Buffer.concat([encoded, PROXIED]) : encoded),
       name:
         metadata?.description.get('llb.customname') ??
         vertexName(

@@ -168,6 +168,7 @@ export class Builds {
         rules: request.SourcePolicy === undefined ? [] : [request.SourcePolicy],
         sessionId: request.SourcePolicySession,
       },
+      proxyNetwork: request.ProxyNetwork || this.#env.proxyNetwork,
       signal: whole,
       scope,
       producers: this.#producers,

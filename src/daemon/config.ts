@@ -66,6 +66,8 @@ export interface DaemonConfig {
   readonly gid: number | undefined;
   readonly tls: TlsConfig;
   readonly entitlements: readonly string[];
+  /** All builds get their network through a proxy. */
+  readonly proxyNetwork: boolean;
   readonly cdi: {
     readonly disabled: boolean;
     readonly specDirs: readonly string[];
@@ -280,6 +282,7 @@ export function parseConfig(text: string): DaemonConfig {
     gid: grpc.int('gid'),
     tls: { cert: tls.string('cert') ?? '', key: tls.string('key') ?? '', ca: tls.string('ca') ?? '' },
     entitlements: top.strings('insecure-entitlements'),
+    proxyNetwork: top.bool('proxyNetwork') ?? false,
     cdi: readCdi(top.table('cdi')),
     dns: top.has('dns') ? readDns(top.table('dns')) : undefined,
     otelSocketPath: top.table('otel').string('socketPath') ?? '',

@@ -86,7 +86,6 @@ const UNSUPPORTED: readonly (readonly [string, string])[] = [
   ['oci-worker-no-process-sandbox', '--oci-worker-no-process-sandbox'],
   ['oci-worker-proxy-snapshotter-path', 'proxy snapshotters'],
   ['oci-worker-selinux', 'SELinux labels'],
-  ['proxy-network', 'proxy network enforcement'],
 ];
 
 function megabytes(text: string, flagName: string): { bytes: number } | undefined {
@@ -161,6 +160,7 @@ export function applyFlags(config: DaemonConfig, flags: ParsedFlags): DaemonConf
     entitlements: flags.isSet('allow-insecure-entitlement')
       ? [...config.entitlements, ...flags.list('allow-insecure-entitlement')]
       : config.entitlements,
+    proxyNetwork: flags.isSet('proxy-network') ? flags.bool('proxy-network') : config.proxyNetwork,
     cdi: {
       ...config.cdi,
       disabled: flags.isSet('cdi-disabled') ? flags.bool('cdi-disabled') : config.cdi.disabled,

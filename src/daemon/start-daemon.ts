@@ -8,6 +8,7 @@ import {
   createResultStore,
   describeStep,
   GatewayForwarder,
+  judgeByAll,
   openHistory,
   parseEntitlement,
 } from '../build/index.ts';
@@ -191,6 +192,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       workerId: worker.id,
       platforms: () => worker.platforms(),
       maxParallelism: config.oci.maxParallelism,
+      judgeRequest: (context) => judgeByAll(() => (context.values(BRIDGE_VALUE) as Bridge[]).map((b) => b.policy)),
       nestedBuild: (definition, context) => {
         const [bridge, ...others] = context.values(BRIDGE_VALUE) as Bridge[];
         if (bridge === undefined) throw new BuildError(Code.Canceled, 'context canceled');
@@ -223,6 +225,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       makeResult: (ref) => new RefResult(worker.id, ref),
     },
     history,
+    proxyNetwork: config.proxyNetwork,
     provenanceEnv: loadProvenanceEnv(config.provenanceEnvDir),
     // Each device has its own permission besides.
     entitlements: new Set([...config.entitlements, ...(devices === undefined ? [] : ['device'])].map(parseEntitlement)),

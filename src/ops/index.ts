@@ -35,6 +35,8 @@ export interface LlbOp {
   readonly op: PbOp;
   /** Normalised; the daemon's own where the op names none. */
   readonly platform: Platform;
+  /** An exec whose requests go through a proxy. */
+  readonly isProxied?: boolean;
 }
 
 export interface OpDeps extends ExecOpDeps, FileOpDeps {
@@ -49,13 +51,13 @@ export function createOpResolver(deps: OpDeps): ResolveOp {
   const limited = (signal: AbortSignal): Promise<() => void> => slots.acquire(signal);
   const free = async (): Promise<() => void> => () => {};
   return (vertex: Vertex): Op => {
-    const { op: message, platform } = vertex.sys as LlbOp;
+    const { op: message, platform, isProxied } = vertex.sys as LlbOp;
     const op = message.op;
     switch (op?.$case) {
       case 'source':
         return createSourceOp(deps, op.value.identifier, op.value.attrs, platform, limited);
       case 'exec':
-        return createExecOp(deps, vertex, op.value, platform, limited);
+        return createExecOp(deps, vertex, op.value, platform, limited, isProxied);
       case 'file':
         return createFileOp(deps, vertex, op.value, platform.os, limited);
       case 'build':

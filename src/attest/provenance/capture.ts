@@ -11,6 +11,7 @@ import type {
   Material,
   Sources,
   StepFacts,
+  UncapturedRequest,
 } from './materials.ts';
 import { redactCredentials } from './redact-url.ts';
 import type { RequestFacts } from './request.ts';
@@ -46,6 +47,9 @@ export class Capture implements Sources {
   readonly ssh = new Map<string, Credential>();
   readonly usage = new Map<string, unknown>();
   network = false;
+  /** A step was behind a proxy. */
+  proxied = false;
+  readonly uncaptured: UncapturedRequest[] = [];
   incomplete = false;
   request: CapturedRequest | undefined;
 
@@ -64,6 +68,13 @@ export class Capture implements Sources {
     for (const [vertex, usage] of facts.usage ?? []) this.usage.set(vertex, usage);
     this.network ||= facts.network ?? false;
     this.incomplete ||= facts.incomplete ?? false;
+    if (facts.proxy !== undefined) this.#addProxied(facts.proxy.uncaptured);
+  }
+
+  #addProxied(uncaptured: readonly UncapturedRequest[]): void {
+    this.proxied = true;
+    this.incomplete ||= uncaptured.length > 0;
+    this.uncaptured.push(...uncaptured);
   }
 
   /** Of what is there already the first stays. */
@@ -104,6 +115,7 @@ export class Capture implements Sources {
       network: other.network,
       incomplete: other.incomplete,
       usage: other.usage,
+      ...(other.proxied ? { proxy: { uncaptured: other.uncaptured } } : {}),
     });
   }
 
@@ -124,6 +136,9 @@ export class Capture implements Sources {
     this.local.sort((a, b) => byText(a.name, b.name));
     this.git.sort((a, b) => byText(a.url, b.url));
     this.http.sort((a, b) => byText(a.url, b.url));
+    this.uncaptured.sort(
+      (a, b) => byText(a.op, b.op) || byText(a.uri, b.uri) || byText(a.method, b.method) || byText(a.reason, b.reason),
+    );
   }
 }
 

@@ -58,12 +58,24 @@ export interface Credential {
   readonly optional: boolean;
 }
 
+/** A request of a step behind a proxy; nobody can tell what it brought. Texts may be '' where nobody knows them. */
+export interface UncapturedRequest {
+  /** The step's digest, and what it runs. */
+  readonly op: string;
+  readonly name: string;
+  readonly method: string;
+  readonly uri: string;
+  readonly reason: string;
+}
+
 /** What one step brings into a build. */
 export interface StepFacts {
   readonly materials?: readonly Material[];
   readonly secrets?: readonly Credential[];
   readonly ssh?: readonly Credential[];
   readonly network?: boolean;
+  /** The step was behind a proxy: what could be told of its requests is in the materials, the rest is here. */
+  readonly proxy?: { readonly uncaptured: readonly UncapturedRequest[] };
   /** It used what nobody could name. */
   readonly incomplete?: boolean;
   /** What it used of the machine when it ran, ready as JSON, by the digest of its vertex. */

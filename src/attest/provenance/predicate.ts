@@ -9,7 +9,7 @@ import type { GoJsonValue } from '../../oci/index.ts';
 import { anyJson } from '../any-json.ts';
 import { sortedCredentials } from './capture.ts';
 import type { Capture } from './capture.ts';
-import type { Credential } from './materials.ts';
+import type { Credential, UncapturedRequest } from './materials.ts';
 import { materialsOf } from './resolved-dependencies.ts';
 import type { ResolvedDependency } from './resolved-dependencies.ts';
 import { describeRequest } from './request.ts';
@@ -160,13 +160,27 @@ function withCustom(own: Readonly<Record<string, GoJsonValue | undefined>>, fact
   return fields;
 }
 
+function networkJson(uncaptured: readonly UncapturedRequest[]): GoJsonValue {
+  const incomplete = filled(
+    uncaptured.map(({ op, name, method, uri, reason }) => ({
+      op: some(op),
+      name: some(name),
+      method: some(method),
+      uri: some(uri),
+      reason: some(reason),
+    })),
+  );
+  return { mode: 'proxy', proxy: incomplete && { incomplete } };
+}
+
 function buildkitMetadata(facts: ProvenanceFacts, vcs: ReadonlyMap<string, string>): GoJsonValue {
-  const { details } = facts;
+  const { details, capture } = facts;
   return {
     vcs: vcs.size === 0 ? undefined : vcs,
     source: details?.source,
     layers: details?.layers,
     sysUsage: details?.sysUsage,
+    network: capture.proxied ? networkJson(capture.uncaptured) : undefined,
   };
 }
 

@@ -5,7 +5,7 @@ import type { ResolveSourceMetaRequest } from '../../proto/gateway.pb.ts';
 import type { Op, SourceOp } from '../../proto/ops.pb.ts';
 import { AttrMatch, MatchType, Policy, PolicyAction } from '../../proto/policy.pb.ts';
 import type { CheckPolicyRequest, CheckPolicyResponse, DecisionResponse } from '../../proto/policysession.pb.ts';
-import { SourcePolicy } from './index.ts';
+import { judgeByAll, SourcePolicy } from './index.ts';
 import type { Verdicts } from './index.ts';
 
 const { signal } = new AbortController();
@@ -216,4 +216,29 @@ void test('only sources of a definition are judged, and nothing when nobody has 
   await check?.(op({ $case: 'merge', value: { inputs: [] } }));
   const source = op({ $case: 'source', value: { identifier: 'a://b', attrs: new Map() } });
   await assert.rejects(async () => check?.(source), /denied by policy/);
+});
+
+void test('a request of a step is judged as if its URL were a source', async () => {
+  const policy = (...rules: RuleJson[]): SourcePolicy =>
+    new SourcePolicy({ rules: [policyOf(...rules)], normalize: ({ identifier }) => identifier });
+  const ask = (by: SourcePolicy, method = 'GET'): Promise<string | undefined> =>
+    by.judgeRequest({ method, url: 'http://host/a' }, signal);
+  assert.equal(await ask(policy([DENY, 'http://host/b'])), undefined);
+  await assert.rejects(ask(policy([DENY, 'http://host/*'])), /denied by policy/);
+  const converted = policy([CONVERT, 'http://host/a', { to: 'https://other/a' }]);
+  assert.equal(await ask(converted), 'https://other/a');
+  await assert.rejects(ask(converted, 'POST'), /conversion is only supported for GET/);
+  await assert.rejects(
+    ask(policy([CONVERT, 'http://host/a', { attrs: { 'http.checksum': 'x' } }])),
+    /only supports URL updates/,
+  );
+  await assert.rejects(ask(policy([CONVERT, 'http://host/a', { to: 'docker-image://x' }])), /unsupported URL/);
+
+  // Of several builds each has a say; where none is left nothing passes.
+  const second = policy([DENY, 'https://other/*']);
+  await assert.rejects(
+    judgeByAll(() => [converted, second])({ method: 'GET', url: 'http://host/a' }, signal),
+    /denied/,
+  );
+  await assert.rejects(judgeByAll(() => [])({ method: 'GET', url: 'http://host/a' }, signal), /canceled/);
 });

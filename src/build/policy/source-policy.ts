@@ -1,4 +1,6 @@
 /** All that has a say in where one build takes its content from: rules of the client, rules of a frontend, the client itself. */
+import { invalidArgument } from '../../base/index.ts';
+import type { Judge } from '../../gatekeeper/index.ts';
 import type { Op, Platform, SourceOp } from '../../proto/ops.pb.ts';
 import type { Policy } from '../../proto/policy.pb.ts';
 import { SourceRules } from './rules.ts';
@@ -48,6 +50,23 @@ export class SourcePolicy {
     source.identifier = this.#normalize(source);
     await new SourceRules(this.rules).apply(source);
   }
+
+  /** For a request of a step: as if its URL were a source. A request can only be sent to another URL, and only a GET. */
+  readonly judgeRequest: Judge = async ({ method, url }, signal) => {
+    const source: SourceOp = { identifier: url, attrs: new Map() };
+    await this.#judge(new SourceRules(this.rules), source, undefined, signal);
+    if (source.identifier === url && source.attrs.size === 0) return undefined;
+    const what = `source policy converted proxy request ${JSON.stringify(url)}`;
+    if (method !== 'GET') throw invalidArgument(`${what}, but conversion is only supported for GET`);
+    if (source.attrs.size > 0) {
+      throw invalidArgument(`${what} with attrs, but proxy conversion only supports URL updates`);
+    }
+    if (!/^https?:\/\//.test(source.identifier)) {
+      const target = JSON.stringify(source.identifier);
+      throw invalidArgument(`source policy converted proxy request to unsupported URL ${target}`);
+    }
+    return source.identifier;
+  };
 
   async #judge(
     rules: SourceRules,

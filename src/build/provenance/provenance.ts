@@ -2,7 +2,7 @@
 import { BuildError, Code, jsonDetail, nowNs, randomId, VERSION } from '../../base/index.ts';
 import type { TimeNs } from '../../base/index.ts';
 import { encodePredicate, predicateType } from '../../attest/index.ts';
-import type { BuildDetails, Capture, ProvenanceOptions } from '../../attest/index.ts';
+import type { BuildDetails, Capture, ProvenanceOptions, UncapturedRequest } from '../../attest/index.ts';
 import { readSystemUsage, Sampler } from '../../executor/index.ts';
 import type { Sampling, SystemSample } from '../../executor/index.ts';
 import { platformsOf, refOfPlatform } from '../../exporters/index.ts';
@@ -43,7 +43,14 @@ export function beginInvocation(compatibilityVersion: number, customEnv: Readonl
   };
 }
 
-/** Nobody can get a client's directory again. */
+function requestText({ op, name, method, uri, reason }: UncapturedRequest): string {
+  const lines = [`\n  - ${name || op || uri}`];
+  if (method !== '') lines.push(`method: ${method}`);
+  if (uri !== '') lines.push(`url: ${uri}`);
+  return [...lines, `reason: ${reason}`].join('\n    ');
+}
+
+/** Nobody can get a client's directory again, nor what came from where nobody can tell. */
 function incompleteError(capture: Capture): BuildError {
   const parts = [
     'provenance materials are incomplete',
@@ -54,7 +61,13 @@ function incompleteError(capture: Capture): BuildError {
     const lines = names.map((name) => `\n  - ${name === '' ? '<unnamed>' : name}\n    reason: local_source`);
     parts.push(`Uncaptured local sources:${lines.join('')}`);
   }
-  const incomplete = names.map((name) => ({ name: name || undefined, reason: 'local_source' }));
+  if (capture.uncaptured.length > 0) {
+    parts.push(`Uncaptured requests:${capture.uncaptured.map(requestText).join('')}`);
+  }
+  const requests = capture.uncaptured.map((request) =>
+    Object.fromEntries(Object.entries(request).filter(([, value]) => value !== '')),
+  );
+  const incomplete = [...names.map((name) => ({ name: name || undefined, reason: 'local_source' })), ...requests];
   return new BuildError(Code.Unknown, parts.join('\n\n'), {
     details: [jsonDetail('errdefs.ProvenanceMaterialsIncomplete', { incomplete })],
   });

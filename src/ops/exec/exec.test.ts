@@ -137,7 +137,15 @@ function setUp(op: DeepPartial<ExecOp>, setup: Setup = {}) {
   const message = ExecOp.decode(ExecOp.encode(ExecOp.fromPartial(op)).finish());
   const options = setup.resources === undefined ? {} : { metadata: { value: setup.resources } };
   const vertex = { digest: 'sha256:v', name: 'v', inputs: inputs.map(() => ({})), options } as unknown as Vertex;
-  const deps = { accessor: store.accessor, executor, hasher, sessions, workerId: 'w', platforms: () => [platform] };
+  const deps = {
+    accessor: store.accessor,
+    executor,
+    hasher,
+    sessions,
+    workerId: 'w',
+    platforms: () => [platform],
+    judgeRequest: () => async () => undefined,
+  };
   const made = createExecOp(deps, vertex, message, setup.platform ?? platform, async () => () => {});
   const releaseInputs = async (): Promise<void> => {
     for (const input of inputs) await input.release();

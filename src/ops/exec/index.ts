@@ -5,7 +5,9 @@
  */
 import { toBuildError } from '../../base/index.ts';
 import type { StepUsage } from '../../executor/index.ts';
-import type { Executor } from '../../executor/types.ts';
+import type { Executor, ProcessMeta } from '../../executor/types.ts';
+import { RequestJournal } from '../../gatekeeper/index.ts';
+import type { Judge } from '../../gatekeeper/index.ts';
 import type { Platform } from '../../oci/types.ts';
 import type { ExecOp, LinuxResources, Mount } from '../../proto/ops.pb.ts';
 import type { SessionManager } from '../../session/types.ts';
@@ -38,6 +40,8 @@ export interface ExecOpDeps {
   readonly workerId: string;
   /** What processes can be run for. */
   readonly platforms: () => readonly Platform[];
+  /** Whether a step may ask for what it asks its proxy for: all builds that wait for it have a say. */
+  readonly judgeRequest: (context: JobContext) => Judge;
 }
 
 /** For each mount what it was given, and what it held when the step failed. */
@@ -71,9 +75,15 @@ export function createExecOp(
   op: ExecOp,
   platform: Platform,
   slot: (signal: AbortSignal) => Promise<() => void>,
+  isProxied = false,
 ): Op {
   const { accessor, executor, sessions } = deps;
   let usage: ReadonlyMap<string, StepUsage> | undefined;
+  let journal: RequestJournal | undefined;
+  const guarded = (meta: ProcessMeta, notes: RequestJournal, context: JobContext): ProcessMeta => ({
+    ...meta,
+    proxy: { judge: deps.judgeRequest(context), note: (note) => notes.add(note) },
+  });
   return {
     async cacheMap() {
       return { map: execCacheMap(deps.hasher, op, platform, vertex.inputs.length, vertex.name), done: true };
@@ -97,12 +107,13 @@ export function createExecOp(
         });
         const meta = emulator === undefined ? plain : { ...plain, args: [EMULATOR, ...plain.args] };
         const mounts = emulator === undefined ? step.mounts : [...step.mounts, emulatorMount(emulator)];
+        journal = isProxied ? new RequestJournal() : undefined;
         await runProcess(
           executor,
           { root: step.root, mounts },
-          meta,
+          journal === undefined ? meta : guarded(meta, journal, context),
           context,
-          (measured) => (usage = new Map([[vertex.digest, measured]])),
+          { journal, onUsage: (measured) => (usage = new Map([[vertex.digest, measured]])) },
         );
         const refs = await commitOutputs(step);
         return refs.map((ref) => new RefResult(deps.workerId, ref));
@@ -115,6 +126,9 @@ export function createExecOp(
       }
     },
     acquire: slot,
-    facts: () => ({ ...execFacts(op), ...(usage === undefined ? {} : { usage }) }),
+    facts: () => ({
+      ...execFacts(op, isProxied ? { digest: vertex.digest, journal } : undefined),
+      ...(usage === undefined ? {} : { usage }),
+    }),
   };
 }

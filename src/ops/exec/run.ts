@@ -1,31 +1,30 @@
 import { logLimits, StepLog, wrapError } from '../../base/index.ts';
 import type { StepUsage } from '../../executor/index.ts';
 import type { ExecMount, Executor, ProcessMeta } from '../../executor/types.ts';
+import type { RequestJournal } from '../../gatekeeper/index.ts';
 import type { JobContext } from '../../solver/types.ts';
 import type { ImmutableRef } from '../../storage/types.ts';
 import type { StepMounts } from './mounts.ts';
 import { quote } from './quote.ts';
 
-/** Runs the process over its mounts; the end of output that was clipped is shown when it fails. */
+/** Runs the process over its mounts; the end of output that was clipped is shown when it fails, what it asked for in any case. */
 export async function runProcess(
   executor: Executor,
   { root, mounts }: { readonly root: ExecMount; readonly mounts: readonly ExecMount[] },
   meta: ProcessMeta,
   context: JobContext,
-  onUsage?: (usage: StepUsage) => void,
+  { journal, onUsage }: { readonly journal: RequestJournal | undefined; readonly onUsage: (usage: StepUsage) => void },
 ): Promise<void> {
   const limits = logLimits(process.env);
   const stdout = new StepLog(context.progress, 1, limits);
   const stderr = new StepLog(context.progress, 2, limits);
   try {
-    await executor.run(
-      undefined,
-      root,
-      mounts,
-      meta,
-      { stdout, stderr },
-      { signal: context.signal, ...(onUsage === undefined ? {} : { onUsage }) },
-    );
+    try {
+      await executor.run(undefined, root, mounts, meta, { stdout, stderr }, { signal: context.signal, onUsage });
+    } finally {
+      const asked = journal?.text ?? '';
+      if (asked !== '') stderr.write(asked);
+    }
   } catch (error) {
     stdout.showTail();
     stderr.showTail();
