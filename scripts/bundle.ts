@@ -113,7 +113,7 @@ await build({
 });
 /**
  * A program keeps the code that V8 made of it in dist/cache, which saves a third of its start. What is kept is what the
- * first run needed, so builds, which need most, have a folder of their own.
+ * first run needed, so builds, which need most, have a folder of their own, as has a daemon that only says its version.
  */
 function writeProgram(name: string, cache: string): void {
   const start = `process.getBuiltinModule('node:module').enableCompileCache(\`\${import.meta.dirname}/cache/\${${cache}}\`);
@@ -122,7 +122,7 @@ await import('./${name}.main.mjs');
   writeFileSync(join(staging, `${name}.mjs`), start);
 }
 writeProgram('buildctl', `process.argv.includes('build') ? 'buildctl-build' : 'buildctl'`);
-writeProgram('buildkitd', `'buildkitd'`);
+writeProgram('buildkitd', `/^-(v|-version|h|-help)$/.test(process.argv[2]) ? 'buildkitd-says' : 'buildkitd'`);
 writeFileSync(join(staging, '.stamp'), '');
 // Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
 // workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.

@@ -54,6 +54,9 @@ interface Pending {
   cleanup: () => void;
 }
 
+/** What is young in a thread dies soon: V8 would let it grow to 48 MB before it looks. */
+const LIMITS = { resourceLimits: { maxYoungGenerationSizeMb: 16 } };
+
 interface Thread {
   worker: Worker;
   jobs: Map<number, Pending>;
@@ -152,7 +155,7 @@ export class ThreadPool {
 
   #spawn(): Thread {
     // Loaded with the first thread: a client that starts none shall not wait for it.
-    const worker = new (workerThreads().Worker)(this.#entry);
+    const worker = new (workerThreads().Worker)(this.#entry, LIMITS);
     const thread: Thread = { worker, jobs: new Map(), idleTimer: undefined };
     this.#threads.push(thread);
     worker.on('message', (m: { kind: string; id: number; value?: unknown; error?: WireError }) => {

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimMemory } from '../host/index.ts';
 
-/** By then the threads that a build has used have ended. */
-const QUIET_MS = 7000;
+/** Soon, and once the threads that a build has used have ended. */
+const QUIET_MS = [2000, 7000];
 
 type Collect = (options: { readonly type: 'minor' }) => void;
 
@@ -12,7 +12,7 @@ type Collect = (options: { readonly type: 'minor' }) => void;
  * the heap that hangs on it, for hours. Only the young ones, a few milliseconds. V8's function for it comes with a flag, which
  * makes Node refuse the compiled code in its binary when it is there from the start (10 ms of a processor).
  */
-function youngCollector(): Collect {
+export function youngCollector(): Collect {
   setFlagsFromString('--expose-gc');
   try {
     return runInNewContext('gc') as Collect;
@@ -23,20 +23,21 @@ function youngCollector(): Collect {
 
 /** Gives back the memory that builds have left behind, once none has ended for a while. */
 export class MemoryTrimmer {
-  #timer: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
   #collect: Collect | undefined;
 
   request(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#collect ??= youngCollector();
-      this.#collect({ type: 'minor' });
-      void trimMemory();
-    }, QUIET_MS);
-    this.#timer.unref();
+    this.close();
+    this.#timers = QUIET_MS.map((ms) => setTimeout(() => this.#trim(), ms).unref());
+  }
+
+  #trim(): void {
+    this.#collect ??= youngCollector();
+    this.#collect({ type: 'minor' });
+    void trimMemory();
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 }
