@@ -24,6 +24,8 @@ import type { RecordSummary } from './record-table.ts';
 import { LOG_WRITE, replayStatusLog } from './status-log.ts';
 
 const SWEEP_MS = 120_000;
+/** From the start, which it would slow down, to the first sweep. */
+const FIRST_SWEEP_MS = 2000;
 /** Between the end of a build that made the history too long and the sweep: builds often end together. */
 const SOON_MS = 1000;
 
@@ -66,7 +68,10 @@ export class History {
       dropped: (ref) => this.#drop(ref),
     };
     this.#timer = setInterval(() => this.#sweepAside(), SWEEP_MS).unref();
-    this.#sweepAside();
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      this.#sweepAside();
+    }, FIRST_SWEEP_MS).unref();
   }
 
   begin(facts: BuildFacts): ActiveRecord {

@@ -17,30 +17,42 @@ export interface RecordSummary {
   readonly blobs: readonly string[];
 }
 
-/** Builds that ended, by ref. */
+/** Builds that ended, by ref. They are read when somebody first asks for any: a daemon that starts has other things to do. */
 export class RecordTable {
   readonly #db: Database;
-  readonly #summaries = new Map<string, RecordSummary>();
+  readonly #hasBlob: (digest: string) => boolean;
+  #read: Map<string, RecordSummary> | undefined;
 
   /** Rows that cannot be read, and those whose log is gone according to `hasBlob`, are dropped. */
   constructor(db: Database, hasBlob: (digest: string) => boolean) {
     this.#db = db;
+    this.#hasBlob = hasBlob;
     db.register('history', TABLES);
+  }
+
+  get #summaries(): Map<string, RecordSummary> {
+    return (this.#read ??= this.#readAll());
+  }
+
+  #readAll(): Map<string, RecordSummary> {
+    const db = this.#db;
+    const summaries = new Map<string, RecordSummary>();
     const dropped: string[] = [];
     for (const row of db.iterate<{ ref: string; record: Uint8Array }>('SELECT ref, record FROM history_record')) {
       const record = decode(row.ref, row.record);
       if (record === undefined) {
         dropped.push(row.ref);
-      } else if (record.logs !== undefined && !hasBlob(record.logs.digest)) {
+      } else if (record.logs !== undefined && !this.#hasBlob(record.logs.digest)) {
         logger.warn(`deleting build record ${row.ref} due to missing blobs`);
         dropped.push(row.ref);
       } else {
-        this.#summaries.set(row.ref, summarize(record));
+        summaries.set(row.ref, summarize(record));
       }
     }
     db.transaction(() => {
       for (const ref of dropped) db.run('DELETE FROM history_record WHERE ref = ?', ref);
     });
+    return summaries;
   }
 
   has(ref: string): boolean {
@@ -52,6 +64,7 @@ export class RecordTable {
   }
 
   find(ref: string): BuildHistoryRecord | undefined {
+    if (!this.#summaries.has(ref)) return undefined;
     const row = this.#db.find<{ record: Uint8Array }>('SELECT record FROM history_record WHERE ref = ?', ref);
     return row === undefined ? undefined : decode(ref, row.record);
   }
@@ -59,7 +72,7 @@ export class RecordTable {
   put(record: BuildHistoryRecord): void {
     const bytes = BuildHistoryRecord.encode(record).finish();
     this.#db.run('INSERT OR REPLACE INTO history_record (ref, record) VALUES (?, ?)', record.Ref, bytes);
-    this.#summaries.set(record.Ref, summarize(record));
+    this.#read?.set(record.Ref, summarize(record));
   }
 
   delete(ref: string): void {
