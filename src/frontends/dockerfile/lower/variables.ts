@@ -11,39 +11,47 @@ import type { Env, LexOptions } from '../parse/index.ts';
 /** Immutable. A name that is set again may be written differently where the system does not look at its case. */
 export class Variables implements Env {
   readonly #rules: EnvironmentRules;
-  readonly #byKey: ReadonlyMap<string, readonly [name: string, value: string]>;
+  #byKey: ReadonlyMap<string, readonly [name: string, value: string]>;
 
   constructor(
     values: Iterable<readonly [string, string]> = [],
     rules: EnvironmentRules = systemOf('linux').environment,
   ) {
     this.#rules = rules;
-    this.#byKey = new Map([...values].map(([name, value]) => [variableKey(rules, name), [name, value]]));
+    this.#byKey = new Map([...values].map(([name, value]) => [this.#key(name), [name, value]]));
+  }
+
+  #key(name: string): string {
+    return variableKey(this.#rules, name);
   }
 
   /** As it was written. */
   nameOf(name: string): string | undefined {
-    return this.#byKey.get(variableKey(this.#rules, name))?.[0];
+    return this.#byKey.get(this.#key(name))?.[0];
   }
 
   get(name: string): string | undefined {
-    return this.#byKey.get(variableKey(this.#rules, name))?.[1];
+    return this.#byKey.get(this.#key(name))?.[1];
   }
 
   keys(): readonly string[] {
-    return [...this.#byKey.values()].map(([name]) => name);
+    return Array.from(this.#byKey.values(), ([name]) => name);
   }
 
   with(name: string, value: string): Variables {
-    return new Variables([...this.#byKey.values(), [name, value]], this.#rules);
+    return this.#changed((byKey) => byKey.set(this.#key(name), [name, value]));
   }
 
   without(name: string): Variables {
-    const key = variableKey(this.#rules, name);
-    return new Variables(
-      [...this.#byKey.values()].filter(([other]) => variableKey(this.#rules, other) !== key),
-      this.#rules,
-    );
+    return this.#changed((byKey) => byKey.delete(this.#key(name)));
+  }
+
+  #changed(change: (byKey: Map<string, readonly [string, string]>) => void): Variables {
+    const byKey = new Map(this.#byKey);
+    change(byKey);
+    const variables = new Variables([], this.#rules);
+    variables.#byKey = byKey;
+    return variables;
   }
 }
 
