@@ -39,7 +39,7 @@ class TarExport implements ExporterInstance {
       const folder = platformFolder(files.id);
       const naming = { prefix, platform: perPlatform && !split ? folder : undefined };
       const { dir, attestations } = await showFiles(files, shown, { naming, nowSeconds, signal: context.signal });
-      entries.push({ dir, prefix: perPlatform ? folder : '', over: attestations });
+      entries.push({ dir, prefix: perPlatform ? folder : '', over: attestations, system: files.ref?.system });
     }
     const epoch = platforms[0]?.epoch;
     const caller = await clientOf(this.#deps.sessions, context);

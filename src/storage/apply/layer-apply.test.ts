@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -234,6 +235,22 @@ void test('ADD unpacks archives and leaves the rest to the caller', async (t) =>
   assert.equal(await unpack('/d/link', 'there'), true);
   assert.deepEqual(readdirSync(join(to, 'sub')).sort(), ['.wh.f', 'dir', 'f']);
   if (isRoot) assert.equal(statSync(join(to, 'sub/f')).uid, 7);
+});
+
+void test('what accounts of Windows own is packed as of root, other ids stay', asRoot, async (t) => {
+  const dir = workDir(t);
+  const owners = { user: 59_322, number: 1000 };
+  for (const [name, id] of Object.entries(owners)) {
+    writeFileSync(join(dir, name), '');
+    chownSync(join(dir, name), id, id);
+  }
+  for (const system of ['windows', 'linux'] as const) {
+    const found: Record<string, number> = {};
+    const reader = new TarReader({ entry: (h) => void (found[h.name] = h.uid), data: () => {}, entryEnd: () => {} });
+    for await (const chunk of packDirectories([{ dir, prefix: '', system }])) reader.write(chunk);
+    reader.end();
+    assert.deepEqual(found, system === 'windows' ? { ...owners, user: 0 } : owners);
+  }
 });
 
 void test('trees are packed as one archive, in chunks as they are taken', async (t) => {

@@ -5,6 +5,8 @@ import type { JobContext } from '../../base/index.ts';
 import { GoMode, unixMode, walkOver } from '../../files/index.ts';
 import type { Stat } from '../../proto/fsutil_stat.pb.ts';
 import { TarChunks } from '../diff/chunks.ts';
+import { accountOfId } from '../../systems/index.ts';
+import type { ImageSystem } from '../types.ts';
 import type { PackEntry, PackOptions } from './types.ts';
 
 export interface PackRequest extends Omit<PackOptions, 'signal'> {
@@ -22,7 +24,16 @@ function typeOf(stat: Stat): string {
   return (stat.mode & GoMode.NamedPipe) !== 0 ? TarType.Fifo : TarType.File;
 }
 
-function headerOf(stat: Stat, prefix: ByteString, request: PackRequest): TarHeader {
+function ownerOf({ uid, gid }: Stat, system: ImageSystem | undefined): { uid: number; gid: number } {
+  if (system !== 'windows') return { uid, gid };
+  return { uid: accountOfId(uid) === undefined ? uid : 0, gid: accountOfId(gid) === undefined ? gid : 0 };
+}
+
+function headerOf(
+  stat: Stat,
+  { prefix, system }: { prefix: ByteString; system: ImageSystem | undefined },
+  request: PackRequest,
+): TarHeader {
   const type = typeOf(stat);
   const name = prefix === '' ? stat.path : `${prefix}/${stat.path}`;
   const isHardLink = type === TarType.Link && prefix !== '';
@@ -33,8 +44,7 @@ function headerOf(stat: Stat, prefix: ByteString, request: PackRequest): TarHead
     name: type === TarType.Dir ? `${name}/` : name,
     type,
     mode: unixMode(stat.mode),
-    uid: request.owner?.uid ?? stat.uid,
-    gid: request.owner?.gid ?? stat.gid,
+    ...(request.owner ?? ownerOf(stat, system)),
     size: type === TarType.File ? Number(stat.size) : 0,
     mtimeNs: request.mtimeNs ?? stat.modTime,
     linkname: isHardLink ? `${prefix}/${stat.linkname}` : stat.linkname,
@@ -54,12 +64,12 @@ function folderHeader(prefix: ByteString, request: PackRequest): TarHeader {
 
 function* tarOf(request: PackRequest, check: () => void): Generator<Buffer> {
   const chunks = new TarChunks();
-  for (const { dir, prefix: text, over } of request.entries) {
+  for (const { dir, prefix: text, over, system } of request.entries) {
     const prefix = toByteString(text.replace(/^\/+|\/+$/g, ''));
     if (prefix !== '') chunks.header(folderHeader(prefix, request));
     for (const { stat, root } of walkOver(dir, over)) {
       check();
-      const header = headerOf(stat, prefix, request);
+      const header = headerOf(stat, { prefix, system }, request);
       chunks.header(header);
       if (header.type === TarType.File && header.size > 0)
         yield* chunks.file(`${toByteString(root)}/${stat.path}`, header.size);

@@ -54,6 +54,8 @@ export interface PackEntry {
   readonly prefix: string;
   /** Another directory whose entries come among those of the first, and instead of those of the same path. */
   readonly over?: string;
+  /** Whose files they are. What accounts of Windows own is root's in the archive: their ids mean something in here only. */
+  readonly system?: ImageSystem;
 }
 
 export interface PackOptions {
