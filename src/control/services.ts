@@ -1,6 +1,6 @@
 import { ContentDefinition } from '../proto/content.pb.ts';
 import { LLBBridgeDefinition } from '../proto/gateway.pb.ts';
-import { addHealth } from '../rpc/index.ts';
+import { addHealth, addReflection } from '../rpc/index.ts';
 import type { Server } from '../rpc/index.ts';
 import { contentHandlers } from './content-service.ts';
 import { Control, controlHandlers } from './control-service.ts';
@@ -14,4 +14,5 @@ export function addServices(server: Server, deps: ControlDeps): void {
   server.add(ContentDefinition, contentHandlers(deps.history.content));
   addTraceService(server, deps.traces);
   addHealth(server);
+  addReflection(server);
 }

@@ -9,6 +9,7 @@ export { createChannel } from './channel.ts';
 export { dial, parseAddress } from './dial.ts';
 export type { DialOptions, TlsOptions } from './dial.ts';
 export { addHealth } from './health.ts';
+export { addReflection } from './reflection.ts';
 export { bytesMethod, bytesType, oneMethod, rawMethod } from './raw.ts';
 export type { Bytes } from './raw.ts';
 export { duplexFromCall, duplexFromServerCall } from './byte-stream.ts';
