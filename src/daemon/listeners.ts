@@ -14,7 +14,8 @@ import type { TlsConfig } from './config.ts';
 export interface ListenOptions {
   readonly uid: number | undefined;
   readonly gid: number | undefined;
-  readonly tls: TlsConfig;
+  /** Undefined: what is served is never behind TLS. */
+  readonly tls: TlsConfig | undefined;
   /** Of a unix socket's file. */
   readonly mode?: number;
   readonly serve: (connection: Socket) => Promise<void>;
@@ -45,7 +46,7 @@ function makeServer(options: ListenOptions, secure: boolean): Server {
     socket.on('error', () => {}); // a client that vanishes is the connection's end, not the daemon's
     options.serve(socket).catch((error: unknown) => logger.debug('connection ended', { error }));
   };
-  const material = secure ? tlsMaterial(options.tls) : undefined;
+  const material = secure && options.tls !== undefined ? tlsMaterial(options.tls) : undefined;
   if (material === undefined) return createServer({ noDelay: true }, accept);
   const mutual = material.ca !== undefined;
   const server = createTlsServer(
@@ -83,7 +84,8 @@ async function listenUnix(path: string, options: ListenOptions): Promise<Listene
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   if (await answers(path)) throw invalidArgument(`listen unix ${path}: bind: address already in use`);
   rmSync(path, { force: true });
-  if (options.tls.cert !== '' || options.tls.key !== '') logger.warn('TLS is disabled for unix listeners', { path });
+  const { cert = '', key = '' } = options.tls ?? {};
+  if (cert !== '' || key !== '') logger.warn('TLS is disabled for unix listeners', { path });
   const server = makeServer(options, false);
   await listen(server, { path });
   chmodSync(path, options.mode ?? 0o660);
@@ -103,7 +105,7 @@ async function listenTcp(hostPort: string, options: ListenOptions): Promise<List
   const m = /^(.*):(\d+)$/.exec(hostPort);
   if (m === null) throw invalidArgument(`address ${hostPort}: missing port in address`);
   const server = makeServer(options, true);
-  if (options.tls.cert === '')
+  if (options.tls?.cert === '')
     logger.warn('TLS is not enabled for tcp listener: enabling mutual TLS authentication is highly recommended', {
       address: hostPort,
     });

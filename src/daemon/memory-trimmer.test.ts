@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { youngCollector } from './memory-trimmer.ts';
+import { collector } from './memory-trimmer.ts';
 
 const SIZE = 2 << 20;
 
@@ -9,7 +9,7 @@ function leaveBehind(): void {
 }
 
 void test('what is young and of no use goes when it is told to, with the memory outside of the heap', () => {
-  const collect = youngCollector();
+  const collect = collector();
   const before = process.memoryUsage().arrayBuffers;
   leaveBehind();
   // The second time it has what the first one's thread has freed.

@@ -5,14 +5,14 @@ import { trimMemory } from '../host/index.ts';
 /** Soon, and once the threads that a build has used have ended. */
 const QUIET_MS = [2000, 7000];
 
-type Collect = (options: { readonly type: 'minor' }) => void;
+type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
 
 /**
  * V8 collects what is young when it makes more: an idle daemon would keep what the last builds have left, and the memory outside of
  * the heap that hangs on it, for hours. Only the young ones, a few milliseconds. V8's function for it comes with a flag, which
  * makes Node refuse the compiled code in its binary when it is there from the start (10 ms of a processor).
  */
-export function youngCollector(): Collect {
+export function collector(): Collect {
   setFlagsFromString('--expose-gc');
   try {
     return runInNewContext('gc') as Collect;
@@ -32,8 +32,15 @@ export class MemoryTrimmer {
   }
 
   #trim(): void {
-    this.#collect ??= youngCollector();
+    this.#collect ??= collector();
     this.#collect({ type: 'minor' });
+    void trimMemory();
+  }
+
+  /** Everything that nobody needs, at once: the daemon answers nobody meanwhile. */
+  collectAll(): void {
+    this.#collect ??= collector();
+    this.#collect({ type: 'major' });
     void trimMemory();
   }
 

@@ -239,6 +239,12 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   const trimmer = new MemoryTrimmer();
   stack.defer(() => trimmer.close());
 
+  if (config.debugAddress !== '') {
+    const { openDebugServer } = await import('./debug-server.ts');
+    const debug = await openDebugServer(config.debugAddress, () => trimmer.collectAll());
+    stack.defer(() => debug.close());
+  }
+
   const server = createServer();
   addServices(server, {
     builds: new Builds(environment, forwarder),

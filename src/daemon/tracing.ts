@@ -40,7 +40,7 @@ export async function openTracing(
     await server.serve(socket).finally(() => sockets.delete(socket));
   };
   // Users of steps are not the daemon's.
-  const options = { uid: undefined, gid: undefined, mode: 0o666, tls: { cert: '', key: '', ca: '' }, serve };
+  const options = { uid: undefined, gid: undefined, mode: 0o666, tls: undefined, serve };
   const listener = await openListener(`unix://${path}`, options);
   return {
     collector,
