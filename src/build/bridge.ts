@@ -193,21 +193,26 @@ export class Bridge {
     signal: AbortSignal,
     asked: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'> = {},
   ): Promise<CachedResult> {
-    return this.job.build(await this.#load(definition, signal, asked), signal);
+    return this.job.build(await this.#load(definition, signal, this.#options.entitlements, asked), signal);
   }
 
-  /** Builds a definition for the work of a step, and so for all builds that share it. The result is the caller's. */
-  async buildWithin(
-    context: JobContext,
-    definition: Definition,
-    sourcePolicies: readonly Policy[],
-  ): Promise<CachedResult> {
-    return context.build(await this.#load(definition, context.signal, { sourcePolicies }));
+  /**
+   * Builds a definition for the work of a step that `others` share by now: what any of them forbids or was not granted is
+   * forbidden. The result is the caller's.
+   */
+  async buildWithin(context: JobContext, definition: Definition, others: readonly Bridge[]): Promise<CachedResult> {
+    const sourcePolicies = others.flatMap((other) => other.policy.rules);
+    const granted = new Set(this.#options.entitlements);
+    for (const entitlement of granted) {
+      if (others.some((other) => !other.#options.entitlements.has(entitlement))) granted.delete(entitlement);
+    }
+    return context.build(await this.#load(definition, context.signal, granted, { sourcePolicies }));
   }
 
   async #load(
     definition: Definition,
     signal: AbortSignal,
+    entitlements: ReadonlySet<Entitlement>,
     { cacheImports = [], sourcePolicies = [] }: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'>,
   ): Promise<Edge> {
     const policy = this.policy.forDefinition(sourcePolicies, signal);
@@ -216,7 +221,7 @@ export class Bridge {
     try {
       loaded = await loadDefinition(definition, {
         sources: this.env.sources,
-        entitlements: this.#options.entitlements,
+        entitlements,
         ...(this.env.devices === undefined ? {} : { devices: this.env.devices }),
         ...(this.#options.deviceGrants === undefined ? {} : { deviceGrants: this.#options.deviceGrants }),
         cacheSources,

@@ -196,9 +196,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       nestedBuild: (definition, context) => {
         const [bridge, ...others] = context.values(BRIDGE_VALUE) as Bridge[];
         if (bridge === undefined) throw new BuildError(Code.Canceled, 'context canceled');
-        // The result is for all who share the step: what any of them forbids is forbidden.
-        const sourcePolicies = others.flatMap((other) => other.policy.rules);
-        return bridge.buildWithin(context, definition, sourcePolicies);
+        return bridge.buildWithin(context, definition, others);
       },
     }),
   });

@@ -113,3 +113,29 @@ void test('a child is reaped, and killed by its signal', async () => {
   assert.deepEqual(await sleeper.exited, { code: null, signal: 'SIGKILL' });
   await assert.rejects(spawnProcess({ command: '/no/such', args: [], stdio }), { code: 'ENOENT' });
 });
+
+void test(
+  'a process that cannot be started for want of descriptors takes none',
+  { skip: process.platform !== 'linux' },
+  async () => {
+    const program = `
+    import { openSync, closeSync, readdirSync } from 'node:fs';
+    import { spawnProcess } from ${JSON.stringify(import.meta.resolve('./index.ts'))};
+    const count = () => readdirSync('/proc/self/fd').length;
+    const fill = [];
+    try { for (;;) fill.push(openSync('/dev/null')); } catch {}
+    for (let spare = 1; spare < 9; spare++) {
+      closeSync(fill.pop());
+      const before = spare > 1 ? count() : 0;
+      const error = await spawnProcess({ command: '/bin/true', args: [], stdio: ['pipe', 'pipe', 'pipe'] }).catch((e) => e);
+      if (error.code !== 'EMFILE') throw new Error(spare + ': ' + error);
+      if (spare > 1 && count() !== before) throw new Error(spare + ': ' + count() + ' instead of ' + before);
+    }`;
+    const args = ['-c', 'ulimit -n 60; exec "$0" --input-type=module --disable-warning=ExperimentalWarning -e "$1"'];
+    const stdio = ['ignore', 'ignore', 'pipe'] as const;
+    const child = await spawnProcess({ command: '/bin/sh', args: [...args, process.execPath, program], stdio });
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
+    assert.equal((await child.exited).code, 0, said);
+  },
+);

@@ -1,6 +1,8 @@
 /** Child processes. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess as NodeChild } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 
 export interface SpawnRequest {
@@ -31,9 +33,24 @@ export interface ChildProcess {
   kill(signal?: NodeJS.Signals): boolean;
 }
 
+/** What starting a process takes beside its pipes. */
+const OWN_DESCRIPTORS = 4;
+
+/** Throws EMFILE or ENFILE now: where Node runs out of descriptors in the middle of a start, it loses the pipes that it made. */
+function requireDescriptors({ stdio }: SpawnRequest): void {
+  const opened: number[] = [];
+  try {
+    const needed = OWN_DESCRIPTORS + 2 * stdio.filter((kind) => kind === 'pipe').length;
+    while (opened.length < needed) opened.push(openSync(devNull, 'r'));
+  } finally {
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
 /** Resolves when the process runs; rejects when it cannot be started (ENOENT, EACCES) or `signal` is aborted already. */
-export function spawnProcess(request: SpawnRequest): Promise<ChildProcess> {
+export async function spawnProcess(request: SpawnRequest): Promise<ChildProcess> {
   request.signal?.throwIfAborted();
+  requireDescriptors(request);
   const child: NodeChild = spawn(request.command, [...request.args], {
     env: request.env as NodeJS.ProcessEnv | undefined,
     cwd: request.cwd,

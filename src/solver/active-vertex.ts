@@ -1,5 +1,5 @@
 /** A vertex that at least one job holds: its op and what the op has told or made, shared by all its edges and jobs. */
-import { jsonDetail, logger, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
+import { abortable, jsonDetail, logger, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
 import type { BuildError, StepProgress } from '../base/index.ts';
 import { combineCaches } from './cache/combined-cache.ts';
 import { Deferrals } from './deferrals.ts';
@@ -75,13 +75,22 @@ export class ActiveVertex implements EdgeHost {
     await Promise.all(results.map((r) => r.release()));
   });
   readonly #deferrals = new Deferrals();
+  readonly #after: Promise<void>;
   #cache: CacheManager | undefined;
   #op: Op | undefined;
   #metadata: VertexOptions['metadata'];
   #closing: Promise<void> | undefined;
 
-  constructor(graph: VertexSurroundings, vertex: Vertex, digest: string, inputs: readonly ActiveInput[]) {
+  /** Does not run before `after`. */
+  constructor(
+    graph: VertexSurroundings,
+    vertex: Vertex,
+    digest: string,
+    inputs: readonly ActiveInput[],
+    after = Promise.resolve(),
+  ) {
     this.graph = graph;
+    this.#after = after;
     this.vertex = vertex;
     this.digest = digest;
     this.inputs = inputs;
@@ -255,6 +264,7 @@ export class ActiveVertex implements EdgeHost {
       // Held until the op has really ended, also when the jobs, and with them the input vertices, have gone before.
       const held = inputs.map((r) => r.fork());
       try {
+        await abortable(this.#after, s);
         const op = this.#getOp();
         const release = await op.acquire(s).catch((error: unknown) => {
           throw this.#describe(wrapError(error, 'acquire op resources'));

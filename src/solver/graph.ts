@@ -30,6 +30,8 @@ export class Graph implements VertexSurroundings {
   readonly queue: RunQueue;
   readonly index = new MergeIndex<SharedEdge>();
   readonly #active = new Map<string, ActiveVertex>();
+  /** Vertices that nobody holds any more and whose work has not ended yet, by digest: resolves when it has. */
+  readonly #ending = new Map<string, Promise<void>>();
   /** Some vertex has built something for its own work. */
   #hasNested = false;
 
@@ -40,7 +42,7 @@ export class Graph implements VertexSurroundings {
 
   /** Nothing is held for anybody. */
   get isEmpty(): boolean {
-    return this.#active.size === 0 && this.index.isEmpty;
+    return this.#active.size === 0 && this.#ending.size === 0 && this.index.isEmpty;
   }
 
   /** Makes or joins the vertices up to the edge; the job holds them from then on. */
@@ -97,7 +99,7 @@ export class Graph implements VertexSurroundings {
     }
     if (active === undefined) {
       const inputs = vertex.inputs.map((i) => ({ vertex: loaded.get(i.vertex) as ActiveVertex, index: i.index }));
-      active = new ActiveVertex(this, vertex, digest, inputs);
+      active = new ActiveVertex(this, vertex, digest, inputs, this.#ending.get(digest));
       this.#active.set(digest, active);
     } else {
       active.addOptions(vertex.options);
@@ -136,10 +138,21 @@ export class Graph implements VertexSurroundings {
       vertex.jobs.delete(job);
       if (vertex.jobs.size > 0) continue;
       if (this.#active.get(vertex.digest) === vertex) this.#active.delete(vertex.digest);
-      closing.push(vertex.close());
+      closing.push(this.#end(vertex));
     }
     job.vertices.clear();
     await Promise.all(closing);
+  }
+
+  /** The same vertex for somebody else must not run beside what is still being stopped. */
+  #end(vertex: ActiveVertex): Promise<void> {
+    const { digest } = vertex;
+    const closed = vertex.close();
+    const ended = Promise.allSettled([closed, this.#ending.get(digest)]).then(() => {
+      if (this.#ending.get(digest) === ended) this.#ending.delete(digest);
+    });
+    this.#ending.set(digest, ended);
+    return closed;
   }
 }
 

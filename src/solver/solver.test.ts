@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { BuildError, Code, Deferred } from '../base/index.ts';
+import { BuildError, Code, Deferred, throwIfAborted } from '../base/index.ts';
 import { createMemoryKeyStore, createSolver, keysBelow, Remains, verticesOf } from './index.ts';
 import type { Edge, Solver, StatusBatch, VertexState } from './index.ts';
 import { digestOf, toy, ToyWorld } from './toy-graph.ts';
@@ -391,4 +391,41 @@ void test('a content that leads to a result is not looked up once more', async (
   };
   await world.build('2', edge('two'));
   assert.deepEqual(asked, ['random:two']);
+});
+
+void test('a step does not run while it is still being stopped for somebody who left', async () => {
+  const world = new ToyWorld();
+  const edge = toy({ name: 'slow' });
+  const [begun, stopped] = [new Deferred(), new Deferred()];
+  const log: string[] = [];
+  const solver = createSolver({
+    cache: world.cache,
+    resolveOp: (vertex) => ({
+      ...world.op(vertex),
+      exec: async (context) => {
+        log.push('begins');
+        begun.resolve();
+        // A process takes its time to die.
+        if (log.length === 1) await stopped.promise;
+        log.push(context.signal.aborted ? 'was stopped' : 'ends');
+        throwIfAborted(context.signal);
+        return [world.result('made')];
+      },
+    }),
+  });
+  const [one, two] = [solver.newJob('1'), solver.newJob('2')];
+  const first = one.build(edge);
+  first.catch(() => {});
+  await begun.promise;
+  const left = one.discard();
+  const second = two.build(edge);
+  for (let i = 0; i < 20; i++) await new Promise((r) => setImmediate(r));
+  assert.deepEqual(log, ['begins']);
+  stopped.resolve();
+  await left;
+  await (await second).release();
+  assert.deepEqual(log, ['begins', 'was stopped', 'begins', 'ends']);
+  await two.discard();
+  assert.equal(world.live, 0);
+  await solver.close();
 });

@@ -11,6 +11,7 @@ const FOUND: readonly [seed: number, what: string][] = [
   [187, 'consumers were saved under one of the keys by which their input can be found'],
   [337, 'the same, of an input without inputs that has two keys'],
   [378, 'an edge that was merged into another took the key with it by which it is found'],
+  [64555, 'a vertex ran again while its run for somebody who had left was still being stopped'],
   [1134, 'of two starts that overlap the one that ended last was shown first, and the other never ended'],
 ];
 
