@@ -10,12 +10,14 @@ test('an empty file gives the defaults', () => {
   assert.equal(config.oci.gc, true);
   assert.equal(config.history.maxEntries, 50);
   assert.equal(config.frontends.dockerfile, true);
+  assert.equal(config.proxyNetwork, false);
 });
 
 test('keys are read with their units', () => {
   const config = parseConfig(`
     root = "/x"
     insecure-entitlements = ["network.host"]
+    proxyNetwork = true
     [log]
       format = "json"
     [worker.oci]
@@ -36,6 +38,7 @@ test('keys are read with their units', () => {
   `);
   assert.equal(config.root, '/x');
   assert.deepEqual(config.entitlements, ['network.host']);
+  assert.equal(config.proxyNetwork, true);
   assert.equal(config.logFormat, 'json');
   assert.equal(config.oci.maxParallelism, 3);
   assert.deepEqual(config.oci.reservedSpace, { percentage: 10 });

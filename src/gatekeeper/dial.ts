@@ -13,6 +13,14 @@ import type { Egress } from './types.ts';
 export interface Agents {
   readonly plain: Agent;
   readonly secure: TlsAgent;
+  /** Ends all connections, those that are being made too. */
+  close(): void;
+}
+
+interface Way {
+  readonly egress: Egress;
+  /** Ends what it leads to. */
+  readonly signal: AbortSignal;
 }
 
 type OnConnection = (error: Error | null, socket?: Duplex) => void;
@@ -36,6 +44,8 @@ function connected(socket: Socket, deadline: number): Promise<Socket> {
     };
     const onConnect = (): void => {
       settle();
+      // Between its owners, and below TLS, nobody listens: one that ends then would end the thread.
+      socket.on('error', () => {});
       resolve(socket);
     };
     const onError = (error: Error): void => {
@@ -48,12 +58,19 @@ function connected(socket: Socket, deadline: number): Promise<Socket> {
 }
 
 /** One address after the other, as the namespace may have only one family's routes. */
-async function dialWithin(namespace: string, host: string, port: number, deadline: number): Promise<Socket> {
+async function dialWithin(
+  namespace: string,
+  signal: AbortSignal,
+  host: string,
+  port: number,
+  deadline: number,
+): Promise<Socket> {
   const addresses = isIP(host) === 0 ? await lookup(host, { all: true }) : [{ address: host, family: isIP(host) }];
   let failure: unknown = new Error('no address');
   for (const { address, family } of addresses) {
+    signal.throwIfAborted();
     const fd = inNetworkNamespace(namespace, () => makeTcpSocket(family === 6 ? 6 : 4));
-    const socket = new Socket({ fd, readable: true, writable: true });
+    const socket = new Socket({ fd, readable: true, writable: true, signal });
     socket.connect({ host: address, port });
     try {
       return await connected(socket, deadline);
@@ -64,10 +81,10 @@ async function dialWithin(namespace: string, host: string, port: number, deadlin
   throw failure;
 }
 
-function dial(egress: Egress, host: string, port: number): Promise<Socket> {
+function dial({ egress, signal }: Way, host: string, port: number): Promise<Socket> {
   const deadline = performance.now() + MAX_CONNECT_MS;
-  if (egress.kind === 'path') return dialWithin(egress.path, host, port, deadline);
-  return connected(connect({ host, port }), deadline);
+  if (egress.kind === 'path') return dialWithin(egress.path, signal, host, port, deadline);
+  return connected(connect({ host, port, signal }), deadline);
 }
 
 function dialOptions(options: ClientRequestArgs): { host: string; port: number } {
@@ -108,11 +125,13 @@ function report(connection: Promise<Duplex>, onConnection: OnConnection): void {
 /** For one step: connections end with it. `maxSockets`: at a time, to all servers together. */
 export function createAgents(egress: Egress, maxSockets: number): Agents {
   const common = { keepAlive: true, maxTotalSockets: maxSockets, maxFreeSockets: MAX_IDLE, timeout: MAX_IDLE_MS };
+  const abort = new AbortController();
+  const way: Way = { egress, signal: abort.signal };
   let trusted: ReturnType<typeof secureContext> | undefined;
   class PlainEgress extends Agent {
     override createConnection(options: ClientRequestArgs, onConnection: OnConnection): undefined {
       const { host, port } = dialOptions(options);
-      report(dial(egress, host, port), onConnection);
+      report(dial(way, host, port), onConnection);
     }
   }
   class SecureEgress extends TlsAgent {
@@ -121,10 +140,20 @@ export function createAgents(egress: Egress, maxSockets: number): Agents {
       // Reading the authorities takes a while: not for those who never need them.
       const context = (trusted ??= secureContext(noTlsOptions));
       report(
-        dial(egress, host, port).then((socket) => startTls(socket, host, context)),
+        dial(way, host, port).then((socket) => startTls(socket, host, context)),
         onConnection,
       );
     }
   }
-  return { plain: new PlainEgress(common), secure: new SecureEgress(common) };
+  const plain = new PlainEgress(common);
+  const secure = new SecureEgress(common);
+  return {
+    plain,
+    secure,
+    close() {
+      abort.abort();
+      plain.destroy();
+      secure.destroy();
+    },
+  };
 }

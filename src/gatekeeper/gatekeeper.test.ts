@@ -313,6 +313,21 @@ void describe('proxies of steps', { skip, timeout: 60_000 }, () => {
     assert.equal(journal.text, '');
   });
 
+  void test('a step that asks without waiting for answers is cut off', async () => {
+    let waiting = 0;
+    const url = await origin(() => void waiting++);
+    const { port, journal, guard } = await guarded();
+    const one = `GET ${url}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const socket = connect(port, '127.0.0.1', () => socket.write(one.repeat(20_000)));
+    await new Promise<void>((resolve) => {
+      socket.on('error', () => {});
+      socket.on('close', () => resolve());
+    });
+    assert.ok(waiting <= 2048, String(waiting));
+    await guard.close();
+    assert.ok(journal.incomplete.length <= 2048);
+  });
+
   void test('the end does not wait for a server that stalls', async () => {
     let reached: () => void = () => {};
     const stalls = new Promise<void>((resolve) => (reached = resolve));

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { createAgents } from './dial.ts';
 import type { Agents } from './dial.ts';
-import { MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADER_MS, MAX_IDLE_MS, SILENCE_MS } from './limits.ts';
+import { MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_HEADER_MS, MAX_IDLE_MS, MAX_RUNNING, SILENCE_MS } from './limits.ts';
 import { passOn, refuse } from './pass-on.ts';
 import type { ServerContexts } from './server-contexts.ts';
 import { NoTarget, targetInTunnel, targetOf, targetOfRequest, tunnelTarget } from './target.ts';
@@ -86,8 +86,7 @@ export class ProxyServer {
     this.#hangUp();
     await closed;
     this.#inner.close();
-    this.#agents.plain.destroy();
-    this.#agents.secure.destroy();
+    this.#agents.close();
   }
 
   /** What runs for a connection ends with it. */
@@ -127,6 +126,10 @@ export class ProxyServer {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#running.size >= MAX_RUNNING) {
+      request.socket.destroy();
+      return;
+    }
     const gone = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();

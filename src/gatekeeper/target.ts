@@ -26,6 +26,8 @@ const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})$/;
 const AUTHORITY = /^(\[[0-9A-Fa-f:.]+\]|[^:/?#@\s[\]]+):(\d{1,5})$/;
 /** Sent as it is: servers may sign what is escaped how. Segments that mean others are left to the URL standard. */
 const PLAIN_PATH = /^\/[\x21\x22\x24-\x5b\x5d-\x7e]*$/;
+/** Nothing of what the URL standard takes for a slash or a query stands before it. */
+const PATH_OF_URL = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#\\]+(\/[^#]*)(?:#|$)/;
 const DOTS = /\/(?:\.|%2e){1,2}(?:[/?]|$)/i;
 
 function parse(text: string): URL {
@@ -80,8 +82,7 @@ function make(url: URL, path: string, port: string): Target {
 /** Of an absolute URL, as a policy gives one. */
 export function targetOf(text: string): Target {
   const url = parse(text);
-  const raw = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*(\/[^#]*)?/.exec(text)?.[1] ?? '/';
-  return make(url, pathOf(url, raw), url.port);
+  return make(url, pathOf(url, PATH_OF_URL.exec(text)?.[1] ?? ''), url.port);
 }
 
 /** Of a request to a proxy (RFC 9112, 3.2.2), or, with `host` from its header, to a server that does not know it is one. */
