@@ -1,9 +1,9 @@
 /**
- * Makes the programs in dist/: one bundle for buildctl, one for buildkitd, one for each worker thread's file. koffi stays
- * outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
+ * Makes the programs in dist/: one file for buildctl, a bundle for buildkitd, one for each worker thread's file. koffi
+ * stays outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
  */
 import { build } from 'esbuild';
-import type { Plugin } from 'esbuild';
+import type { BuildOptions, Plugin } from 'esbuild';
 import { globSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join } from 'node:path';
@@ -18,8 +18,9 @@ for (const file of workers) {
   if (names.has(basename(file))) throw new Error(`two worker files are named ${basename(file)}`);
   names.add(basename(file));
 }
+const clientEntry = join(root, 'src/embedded/main.ts');
 const entries: Record<string, string> = {
-  'buildctl.main': join(root, 'src/embedded/main.ts'),
+  embedded: join(root, 'src/embedded/index.ts'),
   'buildkitd.main': join(root, 'src/daemon/main.ts'),
 };
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
@@ -44,9 +45,8 @@ const lazyPackages: Plugin = {
   },
 };
 
-const LAZY_BUILTINS = new Set(
-  ['child_process', 'crypto', 'http', 'https', 'tls', 'zlib'].map((name) => `node:${name}`),
-);
+/** All but these, which are there from Node's own start and whose functions are called often. */
+const EAGER_BUILTINS = new Set(['node:fs', 'node:path', 'node:process', 'node:timers', 'node:url']);
 
 /**
  * Imports of Node's own modules are reads of just the properties that are used. As ES modules they would be copies, made by
@@ -64,14 +64,15 @@ const builtins: Plugin = {
       const module = (await import(path)) as Record<string, unknown>;
       // Functions of these are fetched when they are called: a program or a thread that does not need them does not load them.
       const isLazy = (name: string): boolean =>
-        LAZY_BUILTINS.has(path) && typeof module[name] === 'function' && !/^[A-Z]/.test(name);
+        !EAGER_BUILTINS.has(path) && typeof module[name] === 'function' && !/^[A-Z]/.test(name);
       const one = (name: string): string =>
         isLazy(name)
           ? `export const ${name} = (...args) => $get().${name}(...args);`
           : `export const ${name} = /* @__PURE__ */ $read('${name}');`;
       const names = Object.keys(module).filter((name) => name !== 'default' && /^[A-Za-z_]\w*$/.test(name));
       return {
-        contents: `const $get = () => process.getBuiltinModule(${JSON.stringify(path)});
+        contents: `let $module;
+          const $get = () => ($module ??= process.getBuiltinModule(${JSON.stringify(path)}));
           const $read = (name) => $get()[name];
           export default /* @__PURE__ */ $get();
           ${names.map(one).join('\n')}`,
@@ -91,38 +92,76 @@ const builtins: Plugin = {
 
 mkdirSync(staging, { recursive: true });
 process.once('exit', () => rmSync(staging, { recursive: true, force: true }));
-await build({
-  entryPoints: entries,
-  outdir: staging,
+
+const common = {
   bundle: true,
   platform: 'node',
   target: 'node24',
-  format: 'esm',
-  outExtension: { '.js': '.mjs' },
   minifySyntax: true,
   minifyWhitespace: true,
   keepNames: false,
-  splitting: true,
-  chunkNames: 'chunk-[hash]',
+  charset: 'ascii',
   external: ['koffi'],
   plugins: [lazyPackages, builtins],
+  logLevel: 'warning',
+} satisfies BuildOptions;
+
+/** The daemon, its threads and the daemon that is loaded into buildctl share chunks. */
+await build({
+  ...common,
+  entryPoints: entries,
+  outdir: staging,
+  format: 'esm',
+  outExtension: { '.js': '.mjs' },
+  splitting: true,
+  chunkNames: 'chunk-[hash]',
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
-  logLevel: 'warning',
 });
+
 /**
  * A program keeps the code that V8 made of it in dist/cache, which saves a third of its start. What is kept is what the
- * first run needed, so builds, which need most, have a folder of their own, as has a daemon that only says its version.
+ * first run needed: a daemon that only says its version has a folder of its own.
  */
-function writeProgram(name: string, cache: string): void {
-  const start = `process.getBuiltinModule('node:module').enableCompileCache(\`\${import.meta.dirname}/cache/\${${cache}}\`);
-await import('./${name}.main.mjs');
-`;
-  writeFileSync(join(staging, `${name}.mjs`), start);
-}
-writeProgram('buildctl', `process.argv.includes('build') ? 'buildctl-build' : 'buildctl'`);
-writeProgram('buildkitd', `/^-(v|-version|h|-help)$/.test(process.argv[2]) ? 'buildkitd-says' : 'buildkitd'`);
+writeFileSync(
+  join(staging, 'buildkitd.mjs'),
+  `const folder = /^-(v|-version|h|-help)$/.test(process.argv[2]) ? 'buildkitd-says' : 'buildkitd';
+process.getBuiltinModule('node:module').enableCompileCache(\`\${import.meta.dirname}/cache/\${folder}\`);
+await import('./buildkitd.main.mjs');
+`,
+);
+
+const daemonOutside: Plugin = {
+  name: 'daemon-outside',
+  setup(on) {
+    on.onResolve({ filter: /^\.\/index\.ts$/ }, ({ importer, kind }) =>
+      kind === 'dynamic-import' && importer === clientEntry ? { path: './embedded.mjs', external: true } : undefined,
+    );
+  },
+};
+
+/** The client is one file, a function that start.ts calls: parts that are loaded later are in it, but do not run before. */
+const client = await build({
+  ...common,
+  entryPoints: [clientEntry],
+  write: false,
+  format: 'cjs',
+  define: { 'import.meta.url': '$url' },
+  plugins: [daemonOutside, ...common.plugins],
+  banner: { js: "(function(require,$file){const $url=require('node:url').pathToFileURL($file).href;" },
+  footer: { js: '})' },
+});
+const [{ contents, hash }] = client.outputFiles;
+const clientName = `chunk-buildctl-${hash.replaceAll(/[^A-Za-z0-9]/g, '')}.cjs`;
+writeFileSync(join(staging, clientName), contents);
+await build({
+  ...common,
+  entryPoints: [join(root, 'src/embedded/start.ts')],
+  outfile: join(staging, 'buildctl.cjs'),
+  format: 'cjs',
+  define: { PROGRAM: JSON.stringify(clientName) },
+});
 writeFileSync(join(staging, '.stamp'), '');
 // Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
 // workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.

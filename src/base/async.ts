@@ -1,3 +1,4 @@
+import { steadyMs } from './clock.ts';
 import { canceled } from './errors.ts';
 
 /** A promise with its handles outside. */
@@ -210,15 +211,15 @@ const TURN_MS = 4;
 
 /** One turn of work between others' on the event loop, for loops that a client makes long. */
 export class Turn {
-  #since = performance.now();
+  #since = steadyMs();
 
   get isSpent(): boolean {
-    return performance.now() - this.#since > TURN_MS;
+    return steadyMs() - this.#since > TURN_MS;
   }
 
   /** Lets everybody else have theirs, and begins anew. */
   async pass(): Promise<void> {
     await new Promise<void>((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
+    this.#since = steadyMs();
   }
 }

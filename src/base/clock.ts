@@ -7,6 +7,12 @@ export function nowNs(): TimeNs {
   return offset + process.hrtime.bigint();
 }
 
+/** For durations. Unlike `performance.now()`, which loads all of node:perf_hooks, there from the start. */
+export function steadyMs(): number {
+  const [seconds, nanos] = process.hrtime();
+  return seconds * 1000 + nanos / 1_000_000;
+}
+
 export function timeFromMs(ms: number): TimeNs {
   return BigInt(Math.round(ms)) * 1_000_000n;
 }

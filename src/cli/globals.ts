@@ -1,10 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { abortable, BuildError, Code, invalidArgument, sleep, toBuildError } from '../base/index.ts';
-import type { FlagSpec, ParsedFlags } from '../base/index.ts';
-import { connect } from '../client/index.ts';
-import type { Client } from '../client/index.ts';
-import type { TlsOptions } from '../rpc/index.ts';
+import type { FlagSpec } from '../base/index.ts';
 
 /** Upstream's util/appdefaults: root's socket, or that of the user's runtime directory. */
 export function defaultAddress(): string {
@@ -35,74 +30,3 @@ export const globalFlags: readonly FlagSpec[] = [
   { kind: 'int', name: 'timeout', usage: 'timeout backend connection after value seconds', default: '5' },
   { kind: 'bool', name: 'wait', usage: 'block RPCs until the connection becomes available' },
 ];
-
-function oneOf(directory: string, either: string, or: string): string {
-  const found = [either, or].map((name) => join(directory, name)).find((path) => existsSync(path));
-  if (found === undefined) {
-    throw invalidArgument(`directory did not contain one of the needed files: ${either} or ${or}`);
-  }
-  return found;
-}
-
-function readTls(flags: ParsedFlags, address: string): Partial<TlsOptions> | undefined {
-  let [ca, cert, key] = ['tlscacert', 'tlscert', 'tlskey'].map((name) => flags.string(name));
-  const directory = flags.string('tlsdir');
-  if (directory !== '') {
-    if (ca !== '' || cert !== '' || key !== '') {
-      throw invalidArgument('cannot specify tlsdir and tlscacert/tlscert/tlskey at the same time');
-    }
-    ca = oneOf(directory, 'ca.pem', 'ca.crt');
-    cert = oneOf(directory, 'cert.pem', 'tls.crt');
-    key = oneOf(directory, 'key.pem', 'tls.key');
-  }
-  if (ca === '' && cert === '' && key === '') return undefined;
-  if ((cert === '') !== (key === '')) throw invalidArgument('could not read certificate/key: both are needed');
-  const host = /^[a-z]+:\/\/(\[[^\]]*\]|[^:/]*)/.exec(address)?.[1].replace(/[[\]]/g, '') ?? '';
-  const serverName = flags.string('tlsservername') || host;
-  return {
-    ...(ca === '' ? {} : { ca: readFileSync(ca) }),
-    ...(cert === '' ? {} : { cert: readFileSync(cert), key: readFileSync(key) }),
-    ...(serverName === '' ? {} : { serverName }),
-  };
-}
-
-const WAIT_STEP_MS = 1_000;
-
-/** Asks until the daemon answers. One that does not know the question is up as well. */
-async function waitUntilUp(dial: () => Promise<Client>, signal: AbortSignal): Promise<Client> {
-  for (;;) {
-    let client: Client | undefined;
-    try {
-      client = await dial();
-      await client.info({ signal });
-      return client;
-    } catch (error) {
-      if (client !== undefined && toBuildError(error).code === Code.Unimplemented) return client;
-      await client?.close();
-      if (toBuildError(error).code !== Code.Unavailable) throw error;
-    }
-    await sleep(WAIT_STEP_MS, signal);
-  }
-}
-
-/** Whether the user said where the daemon is. */
-export function addressIsGiven(flags: ParsedFlags): boolean {
-  return flags.isSet('addr') || Boolean(process.env.BUILDKIT_HOST);
-}
-
-/** The client that the global flags describe. The caller closes it. */
-export async function resolveClient(flags: ParsedFlags, signal: AbortSignal): Promise<Client> {
-  const address = flags.string('addr');
-  const tls = readTls(flags, address);
-  const seconds = flags.int('timeout');
-  const timeoutMs = seconds > 0 ? seconds * 1000 : undefined;
-  const dial = (): Promise<Client> => connect(address, { tls, timeoutMs, signal });
-  if (!flags.bool('wait')) return dial();
-  const limit = timeoutMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  try {
-    return await abortable(waitUntilUp(dial, limit), limit);
-  } catch (error) {
-    if (!limit.aborted || signal.aborted) throw error;
-    throw new BuildError(Code.DeadlineExceeded, 'context deadline exceeded', { cause: error });
-  }
-}

@@ -11,7 +11,6 @@ import {
   VERSION,
 } from '../base/index.ts';
 import type { CommandSpec, ParsedCommand, ParsedFlags } from '../base/index.ts';
-import { daemonError } from '../client/index.ts';
 import type { Client } from '../client/index.ts';
 import { buildCommand } from './build/command.ts';
 import { beginCommandTrace } from './command-trace.ts';
@@ -20,8 +19,9 @@ import type { CommandContext } from './context.ts';
 import { debugCommand } from './debug-commands.ts';
 import { dialStdioCommand } from './dial-stdio.ts';
 import { renderErrorContext } from './error-report.ts';
-import { addressIsGiven, globalFlags, resolveClient } from './globals.ts';
+import { globalFlags } from './globals.ts';
 import { pruneHistoriesCommand } from './history-commands.ts';
+import type { Embed } from './reach.ts';
 import { duCommand, pruneCommand } from './usage-commands.ts';
 
 /** What urfave/cli ends with for a command that there is not. */
@@ -42,7 +42,7 @@ export const program: CommandSpec<CommandContext> = {
 
 export interface ProgramHooks {
   /** A daemon in this process, for builds when none answers at the default address; the program closes it. */
-  readonly embed?: (signal: AbortSignal) => Promise<{ client: Client; close: () => Promise<void> }>;
+  readonly embed?: Embed;
 }
 
 export interface ProgramStreams {
@@ -84,22 +84,11 @@ export async function runProgram(
   let failure: Error | undefined;
   const cleanups: (() => Promise<void>)[] = [];
   const client: CommandContext['client'] = async (flags, options = {}) => {
-    let found: Client;
-    try {
-      found = await resolveClient(flags, signal);
-    } catch (error) {
-      const unreachable = toBuildError(error).code === Code.Unavailable;
-      const embed = options.mayEmbed === true && unreachable && !addressIsGiven(flags) ? hooks.embed : undefined;
-      if (embed === undefined) {
-        throw unreachable && options.failure !== undefined ? daemonError(error, options.failure) : error;
-      }
-      const embedded = await embed(signal);
-      cleanups.push(embedded.close);
-      found = embedded.client;
-    }
-    cleanups.push(() => found.close());
-    connected = found;
-    return found;
+    const { reachDaemon } = await import('./reach.ts');
+    const reached = await reachDaemon(flags, options, hooks.embed, signal);
+    cleanups.push(() => reached.close());
+    connected = reached.client;
+    return reached.client;
   };
   const context: CommandContext = {
     // Opened by whoever reads it.

@@ -1,9 +1,9 @@
 /** The program buildctl. The daemon's code is loaded only when a build finds none and was given no address. */
 import { runMain } from '../cli/index.ts';
 
-await runMain({
-  embed: async (signal) => {
+void runMain({
+  embed: async (connect, signal) => {
     const { openEmbedded } = await import('./index.ts');
-    return openEmbedded(signal);
+    return openEmbedded(connect, signal);
   },
 });

@@ -1,10 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { configureLog, sleep, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
-import { connect } from '../client/index.ts';
-import type { Client } from '../client/index.ts';
+import type { Client, connect } from '../client/index.ts';
 import { DEFAULT_CONFIG, loadConfig, startDaemon } from '../daemon/index.ts';
 import { openDoor } from './door.ts';
+
+/** The program's own way to a daemon: this folder is loaded beside it and has no client. */
+export type Connect = typeof connect;
 
 export interface Embedded {
   readonly client: Client;
@@ -16,7 +18,7 @@ export interface Embedded {
 const PATIENCE_MS = 10_000;
 const STEP_MS = 200;
 
-async function joinOther(address: string, signal: AbortSignal): Promise<Client | undefined> {
+async function joinOther(connect: Connect, address: string, signal: AbortSignal): Promise<Client | undefined> {
   try {
     return await connect(address, { timeoutMs: PATIENCE_MS, signal });
   } catch {
@@ -29,7 +31,7 @@ async function joinOther(address: string, signal: AbortSignal): Promise<Client |
  * Joins the daemon of another buildctl on the default root, or starts one. Throws the daemon's own error when it cannot
  * start, e.g. because a buildkitd has the root.
  */
-export async function openEmbedded(signal: AbortSignal): Promise<Embedded> {
+export async function openEmbedded(connect: Connect, signal: AbortSignal): Promise<Embedded> {
   // The daemon's talk is not the build's: only what is wrong with it is shown.
   configureLog({ level: 'error' });
   const config = loadConfig(DEFAULT_CONFIG);
@@ -40,11 +42,11 @@ export async function openEmbedded(signal: AbortSignal): Promise<Embedded> {
   const innerPath = join(folder, 'daemon.sock');
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
-    const joined = await joinOther(`unix://${doorPath}`, signal);
+    const joined = await joinOther(connect, `unix://${doorPath}`, signal);
     if (joined !== undefined) return { client: joined, close: () => Promise.resolve() };
     try {
       const daemon = await startDaemon({ ...config, addresses: [`unix://${innerPath}`] });
-      return await serveOthers(doorPath, innerPath, daemon, signal);
+      return await serveOthers(connect, doorPath, innerPath, daemon, signal);
     } catch (error) {
       // Perhaps another one was faster: then there is somebody to join.
       const busy = /lock|another instance/i.test(toBuildError(error).message);
@@ -55,6 +57,7 @@ export async function openEmbedded(signal: AbortSignal): Promise<Embedded> {
 }
 
 async function serveOthers(
+  connect: Connect,
   doorPath: string,
   innerPath: string,
   daemon: { close(): Promise<void> },

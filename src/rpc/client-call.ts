@@ -1,6 +1,6 @@
-import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { abortReason, BuildError, canceled, Code, Deferred, internal } from '../base/index.ts';
+import { CANCEL, NO_ERROR } from './limits.ts';
 import { StreamReader } from './message-reader.ts';
 import { StreamWriter } from './message-writer.ts';
 import { decodeMetadata, timerMs } from './metadata.ts';
@@ -69,7 +69,7 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     this.#out.fail(error ?? new BuildError(Code.Unavailable, 'EOF'));
     this.#headers.reject(error ?? new BuildError(Code.Internal, 'the call ended without headers'));
     // Complete on the server's side: what we did not send is of no use any more.
-    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.close(NO_ERROR);
   }
 
   read(): Promise<Res | undefined> {
@@ -110,7 +110,7 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     this.#out.fail(reason);
     this.#headers.reject(reason);
     if (!this.#stream.destroyed) {
-      this.#stream.close(constants.NGHTTP2_CANCEL);
+      this.#stream.close(CANCEL);
     }
   }
 }

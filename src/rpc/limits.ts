@@ -9,6 +9,10 @@ export const MAX_UNREAD = 1 << 20;
 /** `write` waits while more than this is on its way to the peer. */
 export const MAX_UNSENT = 1 << 20;
 
+/** Codes of a stream's end (RFC 9113, 7). Not read from node:http2, which is loaded by the first connection. */
+export const NO_ERROR = 0;
+export const CANCEL = 8;
+
 const MAX_HEADER_BLOCK = 1 << 20;
 
 export const SETTINGS = {

@@ -1,6 +1,6 @@
-import { constants } from 'node:http2';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { BuildError, canceled, Code, internal, unimplemented } from '../base/index.ts';
+import { NO_ERROR } from './limits.ts';
 import { StreamReader } from './message-reader.ts';
 import { StreamWriter } from './message-writer.ts';
 import { decodeMetadata, encodeMetadata, parseTimeout, timerMs } from './metadata.ts';
@@ -156,8 +156,7 @@ export class IncomingCall implements ServerCall {
     const stream = this.#stream;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (!stream.destroyed && !(stream.readableEnded && stream.writableFinished))
-        stream.close(constants.NGHTTP2_NO_ERROR);
+      if (!stream.destroyed && !(stream.readableEnded && stream.writableFinished)) stream.close(NO_ERROR);
     }, ms);
   }
 }
