@@ -67,22 +67,33 @@ function workerThreads(): typeof import('node:worker_threads') {
   return process.getBuiltinModule('node:worker_threads');
 }
 
+export interface ThreadPoolOptions {
+  readonly max?: number;
+  readonly perThread?: number;
+  /** How long a thread waits for another job. */
+  readonly idleMs?: number;
+  /** How long it does when it is the only one: where the next job is likely to come within a minute, and not to wait for a start. */
+  readonly lastIdleMs?: number;
+}
+
 /** At most `max` threads on one entry file; each runs `perThread` jobs at a time (more than one only helps jobs that wait). */
 export class ThreadPool {
   readonly #entry: URL;
   readonly #max: number;
   readonly #perThread: number;
   readonly #idleMs: number;
+  readonly #lastIdleMs: number;
   readonly #threads: Thread[] = [];
   readonly #queue: Array<(thread: Thread) => void> = [];
   #nextId = 1;
   #closed = false;
 
-  constructor(entry: URL, options: { max?: number; perThread?: number; idleMs?: number } = {}) {
+  constructor(entry: URL, options: ThreadPoolOptions = {}) {
     this.#entry = entry;
     this.#max = options.max ?? 2;
     this.#perThread = options.perThread ?? 1;
     this.#idleMs = options.idleMs ?? 5000;
+    this.#lastIdleMs = options.lastIdleMs ?? this.#idleMs;
   }
 
   call<T>(job: string, args: unknown, options: CallOptions = {}): Promise<T> {
@@ -196,13 +207,18 @@ export class ThreadPool {
       // An idle thread must not keep the process alive, nor its 12 MB for long.
       thread.worker.unref();
       thread.idleTimer = setTimeout(() => {
-        // Out of the list first: it ends later than it is told to, and no job may be given to it meanwhile.
-        const at = this.#threads.indexOf(thread);
-        if (at >= 0) this.#threads.splice(at, 1);
-        void thread.worker.terminate();
-      }, this.#idleMs);
-      thread.idleTimer.unref();
+        const left = this.#lastIdleMs - this.#idleMs;
+        if (left <= 0 || this.#threads.length > 1) this.#end(thread);
+        else thread.idleTimer = setTimeout(() => this.#end(thread), left).unref();
+      }, this.#idleMs).unref();
     }
+  }
+
+  #end(thread: Thread): void {
+    // Out of the list first: it ends later than it is told to, and no job may be given to it meanwhile.
+    const at = this.#threads.indexOf(thread);
+    if (at >= 0) this.#threads.splice(at, 1);
+    void thread.worker.terminate();
   }
 
   async close(): Promise<void> {

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimMemory } from '../host/index.ts';
 
-/** Soon, and once the threads that a build has used have ended. */
-const QUIET_MS = [2000, 7000];
+/** Soon, and when threads that a build has used have ended: most, and the last ones. */
+const QUIET_MS = [2000, 7000, 65_000];
 
 type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
 

@@ -7,7 +7,11 @@ import type { FromWorker, ToWorker } from './transfer-messages.ts';
 import type { PacketChannel } from './types.ts';
 
 /** Both ends of a transfer may run in this process and wait for each other: none may queue for a thread. */
-const pool = new ThreadPool(workerEntry(import.meta.url, 'transfer.worker'), { max: 2, perThread: 1 << 20 });
+const pool = new ThreadPool(workerEntry(import.meta.url, 'transfer.worker'), {
+  max: 2,
+  perThread: 1 << 20,
+  lastIdleMs: 60_000,
+});
 
 const READ_OUT_MS = 1000;
 
