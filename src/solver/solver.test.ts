@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import test from 'node:test';
 import { BuildError, Code, Deferred, throwIfAborted } from '../base/index.ts';
 import { createMemoryKeyStore, createSolver, keysBelow, Remains, verticesOf } from './index.ts';
@@ -205,6 +206,25 @@ void test('keys of a result lead down to its roots', async () => {
   assert.deepEqual(
     keysBelow(result.cacheKeys).map((k) => k.digest),
     ['c0', 'c1', 'c2'].map(digestOf),
+  );
+  await result.release();
+  await job.discard();
+});
+
+void test('what leads from a content is known by it in every daemon: its id has the output -1', async () => {
+  const world = new ToyWorld();
+  const job = world.solver.newJob('1');
+  const source = toy({ name: 'in', key: 'random:x', value: 'files' });
+  const result = await job.build(toy({ name: 'copy', content: true, inputs: [source] }));
+  const id = createHash('sha256')
+    .update(`${digestOf('files')}@-1`)
+    .digest('hex');
+  assert.deepEqual(
+    keysBelow(result.cacheKeys)
+      .filter((k) => k.deps.length === 0)
+      .map((k) => [k.digest, k.output, k.id])
+      .filter(([digest]) => digest === digestOf('files')),
+    [[digestOf('files'), -1, `sha256:${id}`]],
   );
   await result.release();
   await job.discard();

@@ -51,6 +51,9 @@ export function rootKey(digest: string, output: number, vertex?: { digest: strin
   });
 }
 
+/** What keys of contents have in place of an output (upstream: solver/edge.go); it is in their ids, and so in exported caches. */
+export const CONTENT_OUTPUT = -1;
+
 /** The newest; between equals the one of lowest priority number. */
 export function bestRecord(records: readonly CacheRecord[]): CacheRecord | undefined {
   let best: CacheRecord | undefined;

@@ -1,7 +1,7 @@
 /** What an edge asks of the cache. Answers go into its state; a cache that fails has nothing. */
 import { wrapError } from '../../base/index.ts';
 import { orMiss } from '../cache/cache-manager.ts';
-import { makeKey, rootKey } from '../cache/key.ts';
+import { CONTENT_OUTPUT, makeKey, rootKey } from '../cache/key.ts';
 import type { CacheKey, CacheKeySelector } from '../types.ts';
 import { inputAt, inputKeys, originOf } from './edge-keys.ts';
 import type { KeyedEdge } from './edge-keys.ts';
@@ -78,11 +78,13 @@ export async function readContent(edge: KeyedEdge, i: number, signal: AbortSigna
     digest !== undefined && s.hopeless && s.deps[i].matches.size === 0 ? await isInCache(edge, digest) : undefined;
   if (signal.aborted) return;
   s.deps[i].content =
-    digest === undefined ? { kind: 'known' } : { kind: 'known', key: rootKey(digest, 0), ...(inCache && { inCache }) };
+    digest === undefined
+      ? { kind: 'known' }
+      : { kind: 'known', key: rootKey(digest, CONTENT_OUTPUT), ...(inCache && { inCache }) };
 }
 
 /** Of a content that leads nowhere from this edge: whether anything else in the cache follows from it. */
 async function isInCache(edge: KeyedEdge, digest: string): Promise<boolean> {
-  const known = await orMiss('query', () => edge.vertex.cache.query([], 0, digest, 0));
+  const known = await orMiss('query', () => edge.vertex.cache.query([], 0, digest, CONTENT_OUTPUT));
   return known.length > 0;
 }
