@@ -227,6 +227,8 @@ void test('files on nothing say that they are for Windows', async () => {
   assert.deepEqual(await systemsOf(text), [undefined, 'windows', undefined, undefined]);
   assert.deepEqual(await systemsOf(lines('FROM scratch', 'WORKDIR /x', 'COPY a .')), ['windows', undefined]);
   assert.deepEqual(await systemsOf(lines('FROM win', 'WORKDIR /x', 'COPY a .')), [undefined, undefined]);
+  const plain = await systemsOf(lines('FROM scratch', 'WORKDIR /x', 'COPY a .'), { platform: 'windows/amd64' });
+  assert.deepEqual(plain, [undefined, undefined]);
   assert.deepEqual(await systemsOf(text, { platform: 'linux/amd64' }), [undefined, undefined, undefined, undefined]);
 });
 

@@ -83,6 +83,19 @@ void test('files, folders and links come with their attributes, however the laye
   }
 });
 
+void test('the first layer of an image for Windows may be plain files, one on it is what it is on', async (t) => {
+  const plain = tarOf(['bin/', '', { mode: 0o755 }], ['bin/app.exe', 'MZ']);
+  const dir = workDir(t);
+  assert.equal((await apply(dir, plain, { system: 'windows', isBase: true })).system, 'linux');
+  assert.equal(readFileSync(join(dir, 'target/bin/app.exe'), 'utf8'), 'MZ');
+  const refused = /invalid Windows layer: /;
+  await assert.rejects(apply(workDir(t), plain, { system: 'windows' }), refused);
+  for (const name of ['../x', '/x', 'C:/x', 'NUL.txt', 'Files']) {
+    const odd = tarOf([name, 'x'], ['bin/app.exe', 'MZ']);
+    await assert.rejects(apply(workDir(t), odd, { system: 'windows', isBase: true }), refused, name);
+  }
+});
+
 void test('no name leads out of the target', async (t) => {
   const dir = workDir(t);
   mkdirSync(join(dir, 'outside'));

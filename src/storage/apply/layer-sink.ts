@@ -1,12 +1,18 @@
-import type { TarHeader, TarSink } from '../../archive/index.ts';
-import { isWindowsEntry } from '../../archive/windows/index.ts';
+import type { ByteString, TarHeader, TarSink } from '../../archive/index.ts';
+import { isWindowsEntry, pathFault, splitRoot } from '../../archive/windows/index.ts';
 import { invalidArgument } from '../../base/index.ts';
 import type { ImageSystem } from '../types.ts';
 import { TreeApplier } from './tree-applier.ts';
 import type { ApplierOptions } from './tree-applier.ts';
 import { WindowsLayer } from './windows-layer.ts';
 
-/** Where the entries of a layer go, by the system that it is for. Where nobody has said which, its first entry does. */
+/** It could be a file of an image, and is in none of the folders that a layer for Windows has. */
+const isPlainName = (name: ByteString): boolean => splitRoot(name) === undefined && pathFault(name) === undefined;
+
+/**
+ * Where the entries of a layer go, by the system that it is for. Where nobody has said which, its first entry does; so it does
+ * for the first layer of an image for Windows, which may be plain files: programs for Windows that were put on nothing.
+ */
 export class LayerSink implements TarSink {
   readonly #options: ApplierOptions;
   readonly #isBase: boolean;
@@ -32,7 +38,7 @@ export class LayerSink implements TarSink {
   }
 
   entry(header: TarHeader): void {
-    this.#sink ??= this.#open(isWindowsEntry(header) ? 'windows' : 'linux');
+    this.#sink ??= this.#open(isWindowsEntry(header) ? 'windows' : 'linux', isPlainName(header.name));
     this.#sink.entry(header);
   }
 
@@ -53,11 +59,11 @@ export class LayerSink implements TarSink {
     this.#sink?.close();
   }
 
-  #open(looks: ImageSystem): TreeApplier | WindowsLayer {
+  #open(looks: ImageSystem, isPlain = false): TreeApplier | WindowsLayer {
     if (this.#wanted === 'linux' && looks === 'windows')
       throw invalidArgument('invalid layer: it is for Windows, its image is not');
     // One that does not look like it is told by its rules, which say what is wrong with it.
-    const system = this.#wanted ?? looks;
+    const system = isPlain && this.#isBase ? looks : (this.#wanted ?? looks);
     return system === 'windows'
       ? new WindowsLayer(this.#options, { isBase: this.#isBase })
       : new TreeApplier(this.#options);

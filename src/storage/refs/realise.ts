@@ -165,7 +165,9 @@ export class Realiser {
     const id = `extracting ${blob.digest}`;
     progress.status({ id, started });
     await this.#fill(record, below, context, async (target) => {
-      const system = this.#core.store.systemOf(record);
+      const { store } = this.#core;
+      // What has a parent is of the parent's system, which is known now.
+      const system = (parent && store.systemOf(parent)) ?? store.systemOf(record);
       const applied = await applyLayer(
         {
           ...target,
@@ -177,7 +179,7 @@ export class Realiser {
         },
         workOptions(context),
       );
-      if (system === undefined) this.#core.store.update(record, { system: applied.system });
+      if (store.systemOf(record) !== applied.system) store.update(record, { system: applied.system });
       return undefined;
     });
     progress.status({ id, started, completed: nowNs() });

@@ -87,10 +87,14 @@ export class StageState {
     return systemOf(this.platform?.os);
   }
 
-  /** For steps with files: a layer on nothing does not follow from what is below. */
+  /**
+   * For steps with files: a layer on nothing does not follow from what is below. What names the version that it runs on is an
+   * image for it; `windows/amd64` from scratch is a folder of programs, plain files for whoever takes them out (so upstream, always).
+   */
   filesFor(): Pick<ConstraintOptions, 'filesFor'> {
-    if (this.platform === undefined || !this.state.isScratch || this.system.layers.standAlone) return {};
-    const { os, architecture } = this.platform;
+    const { platform } = this;
+    if (platform?.osVersion === undefined || !this.state.isScratch || this.system.layers.standAlone) return {};
+    const { os, architecture } = platform;
     return { filesFor: { os, architecture } };
   }
 
