@@ -4,10 +4,12 @@ import type { DiskContentStore } from '../../content/index.ts';
 import type { ContentProvider } from '../../content/types.ts';
 import type { Descriptor } from '../../oci/types.ts';
 import type { BuildHistoryRecord, BuildResultInfo, Descriptor as WireDescriptor } from '../../proto/control.pb.ts';
+import type { ResourceSpans } from '../../proto/otlp.pb.ts';
 import { Status } from '../../proto/status.pb.ts';
 import { encodeStatus } from '../../rpc/index.ts';
-import type { Recording, TraceCollector, TraceContext } from '../../trace/index.ts';
+import type { ReceivedSpan, Recording, TraceCollector, TraceContext } from '../../trace/index.ts';
 import { keepImage } from './kept-images.ts';
+import type { OpenTrace } from './late-spans.ts';
 import { StatusLogWriter } from './status-log.ts';
 import type { StatusLog } from './status-log.ts';
 import { BuildTrace, encodeTrace, TRACE_MEDIA_TYPE } from './trace.ts';
@@ -58,8 +60,8 @@ export interface RecordKeeper {
   readonly traces: TraceCollector;
   /** Commits of blobs and their removal exclude each other. */
   committing<T>(work: () => Promise<T>): Promise<T>;
-  /** Stores and tells the listeners. */
-  completed(record: BuildHistoryRecord): void;
+  /** Stores and tells the listeners. `trace` gets what is still to come, and is the history's from then on. */
+  completed(record: BuildHistoryRecord, trace: OpenTrace): void;
   /** It is no longer active, and is not stored. */
   dropped(ref: string): void;
 }
@@ -118,7 +120,6 @@ export class BuildInProgress implements ActiveRecord {
   async finish(outcome: BuildOutcome): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    this.#recording.stop();
     const completedAt = nowNs();
     await this.#keeper.committing(async () => {
       let failure: unknown;
@@ -131,13 +132,14 @@ export class BuildInProgress implements ActiveRecord {
       const error = outcome.error ?? failure;
       await this.#keepImages(outcome);
       const { total, cached, completed, warnings } = this.#writer.counts;
+      const trace = this.#openTrace(completedAt, error);
       const record: BuildHistoryRecord = {
         ...this.record,
         ...resultsOf(outcome),
         ...(error === undefined ? {} : await this.#errorOf(error)),
         CompletedAt: toTimestamp(completedAt),
         logs,
-        trace: await this.#commitTrace(completedAt, error),
+        trace: await this.#commitTrace(trace),
         ExporterResponse: new Map(outcome.response),
         numTotalSteps: total,
         numCachedSteps: cached,
@@ -145,8 +147,9 @@ export class BuildInProgress implements ActiveRecord {
         numWarnings: warnings,
       };
       try {
-        this.#keeper.completed(record);
+        this.#keeper.completed(record, trace);
       } catch (thrown) {
+        this.#recording.stop();
         failure = this.#failed(thrown);
         this.#keeper.dropped(record.Ref);
       }
@@ -175,29 +178,20 @@ export class BuildInProgress implements ActiveRecord {
     }
   }
 
-  /** A build without its trace is better than none. */
-  async #commitTrace(completedAt: TimeNs, thrown: unknown): Promise<WireDescriptor | undefined> {
+  #openTrace(completedAt: TimeNs, thrown: unknown): OpenTrace {
     const error = thrown === undefined ? undefined : toBuildError(thrown).message;
+    const own = this.#trace.spans(this.startedAt, completedAt, error);
+    return { own, recording: this.#recording, written: this.#recording.spans.length };
+  }
+
+  /** A build without its trace is better than none. */
+  async #commitTrace({ own, recording, written }: OpenTrace): Promise<WireDescriptor | undefined> {
     try {
-      const own = this.#trace.spans(this.startedAt, completedAt, error);
       this.#keeper.traces.send(own);
-      const pieces = encodeTrace(this.#recording.spans, own);
-      return await this.#commitBlob(TRACE_WRITE, TRACE_MEDIA_TYPE, pieces);
+      return await commitTrace(this.#keeper.content, recording.spans.slice(0, written), own);
     } catch (failure) {
       logger.error('failed to save the trace of a build', { ref: this.record.Ref, error: failure });
       return undefined;
-    }
-  }
-
-  async #commitBlob(prefix: string, mediaType: string, pieces: Iterable<string | Uint8Array>): Promise<WireDescriptor> {
-    const writer = await this.#keeper.content.writer(`${prefix}${randomId()}`);
-    try {
-      for (const piece of pieces) await writer.write(typeof piece === 'string' ? Buffer.from(piece) : piece);
-      const size = writer.offset;
-      const digest = await writer.commit({ size });
-      return { mediaType, digest, size: BigInt(size), annotations: new Map() };
-    } finally {
-      await writer.abort();
     }
   }
 
@@ -207,7 +201,7 @@ export class BuildInProgress implements ActiveRecord {
     const error = { code: status.code, message: status.message, details: [] };
     try {
       const bytes = Status.encode(status).finish();
-      return { error, externalError: await this.#commitBlob(ERROR_WRITE, ERROR_MEDIA_TYPE, [bytes]) };
+      return { error, externalError: await commitBlob(this.#keeper.content, ERROR_WRITE, ERROR_MEDIA_TYPE, [bytes]) };
     } catch (failure) {
       logger.error('failed to import error to build record', { error: failure });
       return { error, externalError: undefined };
@@ -254,4 +248,30 @@ function resultInfo(descriptors: readonly (Descriptor | undefined)[]): BuildResu
 
 function toWire({ mediaType, digest, size, annotations }: Descriptor): WireDescriptor {
   return { mediaType, digest, size: BigInt(size), annotations: new Map(Object.entries(annotations ?? {})) };
+}
+
+/** What came from outside, and the build's own spans. */
+export function commitTrace(
+  content: DiskContentStore,
+  received: readonly ReceivedSpan[],
+  own: ResourceSpans,
+): Promise<WireDescriptor> {
+  return commitBlob(content, TRACE_WRITE, TRACE_MEDIA_TYPE, encodeTrace(received, own));
+}
+
+async function commitBlob(
+  content: DiskContentStore,
+  prefix: string,
+  mediaType: string,
+  pieces: Iterable<string | Uint8Array>,
+): Promise<WireDescriptor> {
+  const writer = await content.writer(`${prefix}${randomId()}`);
+  try {
+    for (const piece of pieces) await writer.write(typeof piece === 'string' ? Buffer.from(piece) : piece);
+    const size = writer.offset;
+    const digest = await writer.commit({ size });
+    return { mediaType, digest, size: BigInt(size), annotations: new Map() };
+  } finally {
+    await writer.abort();
+  }
 }

@@ -12,7 +12,9 @@ import type { Descriptor, Digest } from '../../oci/types.ts';
 import { BuildHistoryEventType, BuildHistoryRequest, StatusResponse } from '../../proto/control.pb.ts';
 import type { BuildHistoryEvent } from '../../proto/control.pb.ts';
 import { Status } from '../../proto/status.pb.ts';
+import { ResourceSpans } from '../../proto/otlp.pb.ts';
 import { decodeStatus } from '../../rpc/index.ts';
+import { TraceCollector } from '../../trace/index.ts';
 import { openHistory } from './index.ts';
 import type { ActiveRecord, BuildOutcome, History, HistoryOptions } from './index.ts';
 
@@ -69,6 +71,44 @@ async function putBlob(history: History, text: string): Promise<Digest> {
 }
 
 void describe('build history', () => {
+  void it('takes spans that a client sends after its build', async (t) => {
+    const traces = new TraceCollector();
+    const { history } = open(t, { traces });
+    const traceId = 'ab'.repeat(16);
+    const active = history.begin({
+      traceParent: { traceId, spanId: 'cd'.repeat(8) },
+      ref: 'late',
+      frontend: '',
+      frontendAttrs: new Map(),
+      exporters: [],
+    });
+    assert.equal(active.traceId, traceId);
+    const span = (name: string): Uint8Array => {
+      const one = { traceId: Buffer.from(traceId, 'hex'), name };
+      return ResourceSpans.encode(ResourceSpans.fromPartial({ scopeSpans: [{ spans: [one] }] })).finish();
+    };
+    traces.receive([span('early')]);
+    await active.finish({});
+    const namesOf = async (): Promise<string[]> => {
+      const [{ record }] = await stored(history);
+      assert.ok(record?.trace);
+      const { digest, size } = record.trace;
+      const text = await readBlob(history.content, { digest: digest as Digest, size: Number(size) });
+      const lines = Buffer.from(text).toString().trimEnd().split('\n');
+      return lines.map((line) => (JSON.parse(line) as { Name: string }).Name);
+    };
+    assert.deepEqual(await namesOf(), ['early', 'moby.buildkit.v1.Control/Solve']);
+    traces.receive([span('late')]);
+    await history.update({ Ref: 'late', Finalize: true, Delete: false, Pinned: false });
+    assert.deepEqual(await namesOf(), ['early', 'late', 'moby.buildkit.v1.Control/Solve']);
+    traces.receive([span('too late')]);
+    await history.update({ Ref: 'late', Finalize: true, Delete: false, Pinned: false });
+    assert.equal((await namesOf()).length, 3);
+    await history.sweep();
+    // The log and the newer trace.
+    assert.equal((await blobs(history)).length, 2);
+  });
+
   void it('keeps what describes an image as long as a record names it', async (t) => {
     const { history, root } = open(t);
     const store = openContentStore(join(root, 'images'), openDatabase(join(root, 'images.db')));

@@ -13,12 +13,16 @@ import type {
   StatusResponse,
   UpdateBuildHistoryRequest,
 } from '../../proto/control.pb.ts';
+import type { ResourceSpans } from '../../proto/otlp.pb.ts';
 import { TraceCollector } from '../../trace/index.ts';
-import { BuildInProgress, ERROR_WRITE, TRACE_WRITE } from './active-record.ts';
+import type { ReceivedSpan } from '../../trace/index.ts';
+import { BuildInProgress, commitTrace, ERROR_WRITE, TRACE_WRITE } from './active-record.ts';
 import type { ActiveRecord, BuildFacts, RecordKeeper } from './active-record.ts';
 import { EventQueue } from './event-queue.ts';
 import { IMAGE_WRITE, keptWith } from './kept-images.ts';
 import { recordFilter } from './record-filter.ts';
+import { LateSpans } from './late-spans.ts';
+import type { OpenTrace } from './late-spans.ts';
 import { RecordTable } from './record-table.ts';
 import type { RecordSummary } from './record-table.ts';
 import { LOG_WRITE, replayStatusLog } from './status-log.ts';
@@ -53,6 +57,7 @@ export class History {
   readonly #timer: NodeJS.Timeout;
   #soon: NodeJS.Timeout | undefined;
   readonly #keeper: RecordKeeper;
+  readonly #late = new LateSpans((ref, received, own) => this.#rewriteTrace(ref, received, own));
   #closed: Promise<void> | undefined;
 
   constructor(db: Database, content: DiskContentStore, options: HistoryOptions) {
@@ -64,7 +69,7 @@ export class History {
       content,
       traces: options.traces ?? new TraceCollector(),
       committing: (work) => this.#blobs.run(work),
-      completed: (record) => this.#complete(record),
+      completed: (record, trace) => this.#complete(record, trace),
       dropped: (ref) => this.#drop(ref),
     };
     this.#timer = setInterval(() => this.#sweepAside(), SWEEP_MS).unref();
@@ -85,12 +90,27 @@ export class History {
     return build;
   }
 
-  #complete(record: BuildHistoryRecord): void {
+  #complete(record: BuildHistoryRecord, trace: OpenTrace): void {
     this.#table.put(record);
+    this.#late.await(record.Ref, trace);
     this.#active.delete(record.Ref);
     this.#doomed.delete(record.Ref);
     this.#send({ type: BuildHistoryEventType.COMPLETE, record });
     this.#sweepSoon();
+  }
+
+  /** The trace grew after the build's end. */
+  async #rewriteTrace(ref: string, received: readonly ReceivedSpan[], own: ResourceSpans): Promise<void> {
+    await this.#blobs.run(async () => {
+      // Closed, or deleted, meanwhile.
+      if (this.#closed !== undefined || !this.#table.has(ref)) return;
+      const trace = await commitTrace(this.content, received, own);
+      const before = this.#table.find(ref);
+      if (before === undefined) return;
+      const record = { ...before, trace, Generation: before.Generation + 1 };
+      this.#table.put(record);
+      this.#send({ type: BuildHistoryEventType.COMPLETE, record });
+    });
   }
 
   #drop(ref: string): void {
@@ -179,7 +199,7 @@ export class History {
     })();
   }
 
-  /** Pins, unpins or deletes. Finalizing has nothing to wait for: a record is stored whole. */
+  /** Pins, unpins or deletes; or finalizes: a record is stored whole, but for spans that clients send afterwards. */
   async update(request: UpdateBuildHistoryRequest): Promise<void> {
     this.#mustBeOpen();
     const { Ref: ref } = request;
@@ -188,7 +208,7 @@ export class History {
       if (this.#delete(ref)) await this.#blobs.run(() => this.#collect());
       return;
     }
-    if (request.Finalize) return;
+    if (request.Finalize) return this.#late.end(ref);
     const before = this.#table.find(ref);
     if (before === undefined) throw unknownRef(ref);
     const record = { ...before, pinned: request.Pinned, Generation: before.Generation + 1 };
@@ -295,6 +315,7 @@ export class History {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     clearTimeout(this.#soon);
+    this.#late.close();
     try {
       await Promise.all(Array.from(this.#active.values(), (build) => build.discard()));
     } finally {
