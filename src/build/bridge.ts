@@ -193,7 +193,7 @@ export class Bridge {
     signal: AbortSignal,
     asked: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'> = {},
   ): Promise<CachedResult> {
-    return this.job.build(await this.#load(definition, signal, this.#options.entitlements, asked), signal);
+    return this.job.build(await this.#load(definition, signal, this.#options, asked), signal);
   }
 
   /**
@@ -206,13 +206,16 @@ export class Bridge {
     for (const entitlement of granted) {
       if (others.some((other) => !other.#options.entitlements.has(entitlement))) granted.delete(entitlement);
     }
-    return context.build(await this.#load(definition, context.signal, granted, { sourcePolicies }));
+    // A proxy is a restriction, too.
+    const proxyNetwork = [this, ...others].some((one) => one.#options.proxyNetwork);
+    const limits = { entitlements: granted, proxyNetwork };
+    return context.build(await this.#load(definition, context.signal, limits, { sourcePolicies }));
   }
 
   async #load(
     definition: Definition,
     signal: AbortSignal,
-    entitlements: ReadonlySet<Entitlement>,
+    { entitlements, proxyNetwork }: Pick<BridgeOptions, 'entitlements' | 'proxyNetwork'>,
     { cacheImports = [], sourcePolicies = [] }: Pick<GatewaySolveRequest, 'cacheImports' | 'sourcePolicies'>,
   ): Promise<Edge> {
     const policy = this.policy.forDefinition(sourcePolicies, signal);
@@ -225,7 +228,7 @@ export class Bridge {
         ...(this.env.devices === undefined ? {} : { devices: this.env.devices }),
         ...(this.#options.deviceGrants === undefined ? {} : { deviceGrants: this.#options.deviceGrants }),
         cacheSources,
-        proxyNetwork: this.#options.proxyNetwork,
+        proxyNetwork,
         ...(policy === undefined ? {} : { policy }),
       });
     } catch (error) {

@@ -83,10 +83,10 @@ void test('a bundle that was moved or made of another keeps no certificate', asy
   // Written anew, with other lines.
   const [, body = ''] = AUTHORITY.split('\n');
   const lines = [body.slice(0, 5), body.slice(5)].join('\r\n');
-  writeFileSync(path, `# all\n${OTHER}${pem(lines)}# end\n`);
+  writeFileSync(path, `# all\n${OTHER}-----BEGIN CERTIFICATE-----\n${pem(lines)}# end\n`);
   await restore();
   assert.equal(readFileSync(join(root, 'moved'), 'utf8'), OTHER);
-  assert.equal(readFileSync(path, 'utf8'), `# all\n${OTHER}# end\n`);
+  assert.equal(readFileSync(path, 'utf8'), `# all\n${OTHER}-----BEGIN CERTIFICATE-----\n# end\n`);
 });
 
 void test('links lead nowhere out of the root, and only a file is a bundle', async (t) => {

@@ -22,8 +22,10 @@ const END = '# buildkit proxy CA end\n';
 const O_PATH = 0o10000000;
 const MAX_BYTES = 10 << 20;
 /** A step may have made it longer; the certificate is found all the same. */
-const MAX_AFTER_BYTES = 64 << 20;
+const MAX_AFTER_BYTES = 32 << 20;
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
+/** It and what stands below it in ASCII is nothing of base64. */
+const SPACE = 0x20;
 const PEM_END = '-----END CERTIFICATE-----';
 
 /** Undefined where there is no such regular file: a fifo or a device of an image is never opened. The caller closes. */
@@ -61,27 +63,36 @@ export function withoutAuthority(text: string, authority: string): string {
   const rest = text.replaceAll(`${BEGIN}${authority}${END}`, '');
   const own = bodyOf(authority);
   const kept: string[] = [];
-  let at = 0;
-  for (;;) {
+  let copied = 0;
+  for (let at = 0; ;) {
     const begin = rest.indexOf(PEM_BEGIN, at);
     const end = begin < 0 ? -1 : rest.indexOf(PEM_END, begin);
     if (end < 0) break;
-    const after = end + PEM_END.length;
-    if (bodyOf(rest.slice(begin, after)) === own) {
-      kept.push(rest.slice(at, begin));
-      at = rest[after] === '\n' ? after + 1 : after;
-    } else {
-      kept.push(rest.slice(at, after));
-      at = after;
-    }
+    at = end + PEM_END.length;
+    // A beginning without an end is no certificate's.
+    const start = rest.lastIndexOf(PEM_BEGIN, end);
+    if (!isBody(rest, start + PEM_BEGIN.length, end, own)) continue;
+    kept.push(rest.slice(copied, start));
+    copied = rest[at] === '\n' ? at + 1 : at;
   }
-  return kept.join('') + rest.slice(at);
+  return kept.join('') + rest.slice(copied);
 }
 
-/** What stands between the lines, without the lines' breaks: tools break them as they like. */
+/** What stands between the lines of one certificate, without the lines' breaks: tools break them as they like. */
 function bodyOf(pem: string): string {
-  const begin = pem.lastIndexOf(PEM_BEGIN) + PEM_BEGIN.length;
-  return pem.slice(begin, pem.indexOf(PEM_END, begin)).replace(/\s+/g, '');
+  return pem.slice(pem.indexOf(PEM_BEGIN) + PEM_BEGIN.length, pem.indexOf(PEM_END)).replace(/\s+/g, '');
+}
+
+/** Whether that part of the text is the body; looks no further than where they differ. */
+function isBody(text: string, from: number, to: number, body: string): boolean {
+  if (to - from > 2 * body.length) return false;
+  let seen = 0;
+  for (let at = from; at < to; at++) {
+    const char = text.charCodeAt(at);
+    if (char === body.charCodeAt(seen)) seen++;
+    else if (char > SPACE) return false;
+  }
+  return seen === body.length;
 }
 
 /** What the file is to hold; undefined where it may stay as it is. */
