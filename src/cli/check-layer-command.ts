@@ -21,11 +21,7 @@ const checkLayer: Action = async (flags, args, { stdin, signal, print }) => {
   const [file] = args;
   if (file === undefined || args.length > 1)
     throw invalidArgument('check-layer takes one file, or - for the standard input');
-  // Nobody else here reads layers: the client starts without what that needs.
-  const [{ decompress }, { checkWindowsLayer }] = await Promise.all([
-    import('../archive/index.ts'),
-    import('../archive/windows/index.ts'),
-  ]);
+  const { checkWindowsLayer, decompress } = await import('./layer-reading.ts');
   const source: Readable = file === '-' ? stdin : createReadStream(file, { highWaterMark: CHUNK, signal });
   let findings: readonly LayerFinding[];
   try {

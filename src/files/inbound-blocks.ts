@@ -2,6 +2,7 @@
  * What arrives for a worker thread, in the few pieces of memory that both share: nothing is allocated for it however much there
  * is, and what has arrived while the thread was busy goes to it as one block.
  */
+import { steadyMs } from '../base/index.ts';
 import { joinPackets } from './packet-codec.ts';
 import type { PacketBlock } from './packet-codec.ts';
 
@@ -89,7 +90,7 @@ export class InboundBlocks {
     const filling = this.#filling;
     if (filling === undefined || this.#posted.length > 0) return;
     const bulk = this.#slotSize === SLOT;
-    if (!bulk || filling.size >= ENOUGH || performance.now() - this.#lastPost > GATHER_MS) this.#flush();
+    if (!bulk || filling.size >= ENOUGH || steadyMs() - this.#lastPost > GATHER_MS) this.#flush();
     else {
       this.#gathering ??= setTimeout(() => {
         this.#gathering = undefined;
@@ -111,7 +112,7 @@ export class InboundBlocks {
     this.#filling = undefined;
     clearTimeout(this.#gathering);
     this.#gathering = undefined;
-    this.#lastPost = performance.now();
+    this.#lastPost = steadyMs();
     this.#posted.push(filling.slot);
     this.#post({ bytes: filling.slot.subarray(0, filling.size), ends: Uint32Array.from(filling.ends) }, []);
   }

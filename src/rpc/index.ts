@@ -5,7 +5,7 @@
  */
 export * from './types.ts';
 export { createServer } from './server.ts';
-export { createChannel } from './channel.ts';
+export { createChannel, createSocketChannel } from './channel.ts';
 export { dial, parseAddress } from './dial.ts';
 export type { DialOptions, TlsOptions } from './dial.ts';
 export { addHealth } from './health.ts';

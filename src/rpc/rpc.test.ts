@@ -1,4 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as listenOn } from 'node:net';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError, Code, Deferred, jsonDetail } from '../base/index.ts';
@@ -8,6 +13,8 @@ import {
   bytesType,
   createChannel,
   createServer,
+  createSocketChannel,
+  dial,
   duplexFromCall,
   duplexFromServerCall,
   duplexPair,
@@ -314,4 +321,49 @@ test('a tunnel inside a tunnel carries calls, and its end ends them', async () =
     await second.closed;
     await assert.rejects(unary(second), { code: Code.Unavailable });
   });
+});
+
+void test('on a bare socket both sides may send in bulk at once; a peer that goes away fails the calls', async () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'rpc-'));
+  const path = join(scratch, 'sock');
+  const inner = createServer();
+  const answer = Buffer.alloc(256 << 10, 5);
+  inner.add(oneMethod(service, 'stream', stream), {
+    stream: async (input: AsyncIterable<Bytes>, out: { write(m: Bytes): Promise<void> }) => {
+      for await (const { data } of input) if (data.length > 0) await out.write({ data: answer });
+    },
+  } as never);
+  const sockets: Socket[] = [];
+  const listener = listenOn((socket) => {
+    sockets.push(socket);
+    void inner.serve(socket);
+  });
+  await new Promise<void>((resolve) => void listener.listen(path, resolve));
+  const channel = createSocketChannel(await dial(`unix://${path}`));
+  const rounds = 120;
+  const oneCall = async (): Promise<number> => {
+    const call = channel.stream(service, stream);
+    const sending = (async () => {
+      for (let i = 0; i < rounds; i++) await call.write({ data: answer });
+      call.end();
+    })();
+    let received = 0;
+    for await (const { data } of call) received += data.length;
+    await sending;
+    return received;
+  };
+  try {
+    assert.deepEqual(await Promise.all([oneCall(), oneCall(), oneCall()]), Array(3).fill(rounds * answer.length));
+    const left = channel.stream(service, stream);
+    await left.write({ data: Buffer.alloc(0) });
+    for (const socket of sockets) socket.destroy();
+    await assert.rejects(left.read(), { code: Code.Unavailable });
+    await channel.closed;
+    assert.throws(() => channel.stream(service, stream), { code: Code.Unavailable });
+  } finally {
+    await channel.close();
+    listener.close();
+    await inner.close(0);
+    rmSync(scratch, { recursive: true });
+  }
 });

@@ -61,7 +61,7 @@ export function provideTargets(targets: ReadonlyMap<string, ExportTarget>): Atta
           if (target.replace === true && call.metadata.get(META.multiPlatform)?.[0] !== '1') {
             throw new BuildError(Code.FailedPrecondition, 'mode=delete is not supported by this daemon');
           }
-          const { receiveTree } = await import('../../files/index.ts');
+          const { receiveTree } = await import('./transfers.ts');
           await receiveTree(target.path, packetChannel(input, output), {
             merge: target.replace !== true,
             owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },

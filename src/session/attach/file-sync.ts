@@ -14,7 +14,7 @@ export function packetChannel(input: MessageReader<Uint8Array>, output: MessageW
 export function provideDirectories(directories: ReadonlyMap<string, string>): Attachable {
   const method = rawMethod(FileSyncDefinition.methods.diffCopy);
   // Loaded while the daemon works on the request, so that it is there when the daemon asks; what fails here fails there.
-  setImmediate(() => void import('../../files/index.ts').catch(() => {}));
+  setImmediate(() => void import('./transfers.ts').catch(() => {}));
   return {
     register: (server) =>
       server.add(oneMethod(FileSyncDefinition, 'diffCopy', method), {
@@ -22,7 +22,7 @@ export function provideDirectories(directories: ReadonlyMap<string, string>): At
           const name = decodeValues(call.metadata, 'dir-name')[0] ?? '';
           const root = directories.get(name);
           if (root === undefined) throw notFound(`no access allowed to dir ${JSON.stringify(name)}`);
-          const { sendTree } = await import('../../files/index.ts');
+          const { sendTree } = await import('./transfers.ts');
           await sendTree(root, packetChannel(input, output), {
             includePatterns: decodeValues(call.metadata, 'include-patterns'),
             excludePatterns: decodeValues(call.metadata, 'exclude-patterns'),
