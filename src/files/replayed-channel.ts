@@ -47,6 +47,7 @@ export class ReplayedChannel implements PacketChannel {
         return (await this.#reading) ? this.#batches.shift() : undefined;
       },
       writeBatch: async (packets) => {
+        if (this.#requested.size === 0) return this.#channel.writeBatch(packets);
         const left = packets.filter((packet) => {
           const { type, id } = decoded(packet);
           return type !== PacketType.Req || !this.#requested.delete(id);

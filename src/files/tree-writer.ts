@@ -114,6 +114,7 @@ export class TreeWriter {
 
   /** A file that has these attributes already waits for data, which may be what it has. */
   awaitSame(stat: Stat): PendingFile {
+    this.#root.trim();
     const file = this.#await('modify', stat);
     file.isSame = sameXattrs(readXattrs(this.#root.entryBytes(stat.path)), stat.xattrs);
     return file;
