@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpathSync, statSync } from 'node:fs';
 import { invalidArgument, wrapError } from '../base/index.ts';
 import { sendJob } from './send-job.ts';
 import type { SendArgs, SendEvent } from './send-job.ts';
@@ -6,10 +6,11 @@ import { isSmallTree } from './small-tree.ts';
 import { runTransfer } from './transfer.ts';
 import type { PacketChannel, SendOptions, SentTree } from './types.ts';
 
-async function resolveRoot(root: string): Promise<string> {
+/** At once, as the look for small trees below: a client has no threads for files until then, and needs none for a few. */
+function resolveRoot(root: string): string {
   try {
-    const resolved = await realpath(root);
-    if (!(await stat(resolved)).isDirectory()) throw invalidArgument(`${root} is not a directory`);
+    const resolved = realpathSync.native(root);
+    if (!statSync(resolved).isDirectory()) throw invalidArgument(`${root} is not a directory`);
     return resolved;
   } catch (error) {
     throw wrapError(error, `failed to read ${root}`);
@@ -31,7 +32,7 @@ export async function sendTrees(
   channel: PacketChannel,
   options: SendOptions,
 ): Promise<void> {
-  const trees = await Promise.all(given.map(async (tree) => ({ ...tree, root: await resolveRoot(tree.root) })));
+  const trees = given.map((tree) => ({ ...tree, root: resolveRoot(tree.root) }));
   const { includePatterns, excludePatterns, followPaths, resetOwner } = options;
   const args: SendArgs = { trees, includePatterns, excludePatterns, followPaths, resetOwner };
   let bytes = 0;
