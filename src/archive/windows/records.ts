@@ -143,6 +143,18 @@ function readTime(value: ByteString): bigint {
   }
 }
 
+/** Files share descriptors: the usual ones are encoded once. */
+const encoded = new WeakMap<Uint8Array, string>();
+
+function base64Of(descriptor: Uint8Array): string {
+  let text = encoded.get(descriptor);
+  if (text === undefined) {
+    text = Buffer.from(descriptor.buffer, descriptor.byteOffset, descriptor.byteLength).toString('base64');
+    encoded.set(descriptor, text);
+  }
+  return text;
+}
+
 /** The other way round; `creationTime` is text, because containerd's form of it is not the usual one. */
 export function writeFileRecords(
   records: Omit<FileRecords, 'creationTimeNs'> & { readonly creationTime: string },
@@ -151,7 +163,7 @@ export function writeFileRecords(
   const { attributes, descriptor, isMountPoint, extendedAttributes, creationTime } = records;
   pax.set(WindowsRecord.CreationTime, creationTime);
   if (attributes !== undefined) pax.set(WindowsRecord.Attributes, String(attributes));
-  if (descriptor !== undefined) pax.set(WindowsRecord.RawDescriptor, Buffer.from(descriptor).toString('base64'));
+  if (descriptor !== undefined) pax.set(WindowsRecord.RawDescriptor, base64Of(descriptor));
   if (isMountPoint) pax.set(WindowsRecord.MountPoint, '1');
   for (const [name, value] of extendedAttributes)
     pax.set(WindowsRecord.ExtendedAttribute + name, Buffer.from(value).toString('base64'));

@@ -41,7 +41,8 @@ export class WindowsLayer implements TarSink {
   readonly #applier: TreeApplier;
   readonly #rules: LayerRules;
   readonly #spelling: TreeSpelling;
-  readonly #ownerships = new Map<string, Ownership>();
+  /** By descriptor, which files share: first that of folders. */
+  readonly #ownerships: readonly WeakMap<Uint8Array, Ownership>[] = [new WeakMap(), new WeakMap()];
   /** What the layers below brought is in the same directory. */
   readonly #hasOlder: boolean;
   /** Of the entry that is being made. */
@@ -132,13 +133,9 @@ export class WindowsLayer implements TarSink {
   /** Files that belong to an account of every Windows, and to which nothing else is special, have its id for owner. */
   #ownership(descriptor: Uint8Array | undefined, isFolder: boolean): Ownership {
     if (descriptor === undefined) return { id: undefined, isDefault: true };
-    const key = `${isFolder}${Buffer.from(descriptor.buffer, descriptor.byteOffset, descriptor.byteLength).toString('latin1')}`;
-    let known = this.#ownerships.get(key);
-    if (known === undefined) {
-      known = ownershipOf(descriptor, isFolder);
-      if (this.#ownerships.size >= 4096) this.#ownerships.clear();
-      this.#ownerships.set(key, known);
-    }
+    const ownerships = this.#ownerships[isFolder ? 0 : 1] as WeakMap<Uint8Array, Ownership>;
+    let known = ownerships.get(descriptor);
+    if (known === undefined) ownerships.set(descriptor, (known = ownershipOf(descriptor, isFolder)));
     return known;
   }
 

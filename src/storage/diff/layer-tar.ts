@@ -130,7 +130,8 @@ class LayerTar {
     const type = typeOf(stat);
     let mtimeNs = stat.mtimeNs;
     if (this.#clampMtimeNs !== undefined && mtimeNs > this.#clampMtimeNs) mtimeNs = this.#clampMtimeNs;
-    const capability = readXattr(real, 'security.capability');
+    // Windows knows no capabilities.
+    const capability = this.#windows === undefined ? readXattr(real, 'security.capability') : undefined;
     return {
       name: type === TarType.Dir ? `${path}/` : path,
       type,

@@ -1,4 +1,4 @@
-import { fromByteString, TarType } from '../../archive/index.ts';
+import { fromByteString, fsPath, TarType } from '../../archive/index.ts';
 import type { ByteString, TarHeader } from '../../archive/index.ts';
 import {
   decodeKeptRecords,
@@ -16,6 +16,7 @@ import {
 } from '../../archive/windows/index.ts';
 import type { KeptRecords, TreeSpelling } from '../../archive/windows/index.ts';
 import { BuildError, Code, invalidArgument } from '../../base/index.ts';
+import { listXattrs } from '../../host/index.ts';
 import { accountOfId } from '../../systems/index.ts';
 import { readXattr, spellingOf } from '../tree/index.ts';
 import type { LayerTree, TreeEntry } from '../tree/index.ts';
@@ -155,8 +156,10 @@ export class WindowsDress {
 }
 
 function keptRecords(real: ByteString, path: ByteString): KeptRecords {
+  // One call for a file that has none, as most.
+  const there = listXattrs(fsPath(real));
   for (const name of KEPT_RECORDS) {
-    const value = readXattr(real, name);
+    const value = there.includes(name) ? readXattr(real, name) : undefined;
     if (value === undefined) continue;
     try {
       return decodeKeptRecords(Buffer.from(value));
