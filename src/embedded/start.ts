@@ -4,6 +4,7 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { constants, Script } from 'node:vm';
 
 /** The bundle, beside this file. Its name is made from its content: V8 compares nothing but the length. */
@@ -52,8 +53,12 @@ const script = new Script(readFileSync(file, 'latin1'), {
   importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
 if (cachedData === undefined || script.cachedDataRejected === true) {
-  // Of a run that went wrong something is missing.
+  // V8 forgets the code of what has not run for a while, which after a long build is nearly all of it.
+  setFlagsFromString('--no-flush-bytecode');
   process.once('exit', (status) => {
+    // Kept code is held against the flags: these are those of the next run.
+    setFlagsFromString('--flush-bytecode');
+    // Of a run that went wrong something is missing.
     if (status === 0) keepCode(kept, script.createCachedData());
   });
 }
