@@ -47,7 +47,9 @@ void test('a run keeps its code for the next one of the same command', () => {
 void test('code that is cut or of something else is not used, and replaced', () => {
   run('build');
   const good = readFileSync(kept);
+  const lost = Buffer.from(good).fill(0, good.length >> 1, (good.length >> 1) + 64);
   for (const bad of [
+    lost,
     Buffer.alloc(0),
     good.subarray(0, good.length >> 1),
     Buffer.alloc(good.length),
