@@ -13,8 +13,8 @@ const digestOf = (bytes: string | Uint8Array): string => `sha256:${createHash('s
 
 const GIT = /exit status 128/;
 const CIRCLE = /stopped after 10 redirects/;
-const DIGEST = /FailedPrecondition: .*unexpected commit digest/;
-const LARGER = /FailedPrecondition: .*content is larger than the \d+ bytes of its descriptor/;
+const DIGEST = /unexpected commit digest/;
+const LARGER = /content is larger than the \d+ bytes of its descriptor/;
 
 const pieces = Buffer.alloc(64 * 1024, 'x');
 /** Writes until the other side hangs up. */
@@ -90,7 +90,7 @@ void describe('hostile servers', { skip: cannotRun, timeout: 280_000 }, () => {
       {
         manifest: (right) => send(`${right} `, { 'content-type': MANIFEST, 'docker-content-digest': digestOf(right) }),
       },
-      /FailedPrecondition: .*unexpected digest/,
+      /unexpected digest/,
     ],
     [
       'a manifest that is a web page',
@@ -120,7 +120,7 @@ void describe('hostile servers', { skip: cannotRun, timeout: 280_000 }, () => {
     [
       'a layer that is shorter',
       { layer: (right) => send(right.subarray(0, 5000)) },
-      /Unavailable: .*unexpected EOF: 5000 of 10240 bytes/,
+      /unexpected EOF: 5000 of 10240 bytes/,
     ],
     ['a layer of another digest', { layer: (right) => send(Buffer.alloc(right.length, 'y')) }, DIGEST],
     ['a layer that never ends', { layer: () => (_, response) => endless(response.writeHead(200)) }, LARGER],
@@ -133,7 +133,7 @@ void describe('hostile servers', { skip: cannotRun, timeout: 280_000 }, () => {
           setTimeout(() => response.destroy(), 5);
         },
       },
-      /Unavailable: .*unexpected EOF/,
+      /unexpected EOF/,
     ],
     ['a layer of no size', { layerSize: -1 }, /invalid size -1/],
   ];
@@ -167,11 +167,7 @@ void describe('hostile servers', { skip: cannotRun, timeout: 280_000 }, () => {
       ['no place to send it to', send('', {}, 202), /InvalidArgument: .*has no location/],
       ['a place that is none', send('', { location: 'http://[' }, 202), /InvalidArgument: .*has no location/],
       ['a circle', circle, CIRCLE],
-      [
-        'nobody there',
-        send('', { location: 'http://127.0.0.1:1/upload' }, 202),
-        /Unavailable: .*127\.0\.0\.1:1.*refused/,
-      ],
+      ['nobody there', send('', { location: 'http://127.0.0.1:1/upload' }, 202), /127\.0\.0\.1:1.*refused/],
       ['an answer that never ends', (_, response) => endless(response.writeHead(500)), /500 Internal Server Error/],
     ];
     for (const [name, start, error] of uploads) {

@@ -71,7 +71,7 @@ void describe('full disk', { skip: cannotRun, timeout: 120_000 }, () => {
     assert.match(stderr, /ResourceExhausted: .*(no space left on device|disk is full)/);
     assert.match(
       stderr,
-      /of 67\.1 MB are free on the disk of \S+\/root, "buildctl prune --all" would free 2\d\.\d MB\)/,
+      /of 67\.11MB are free on the disk of \S+\/root, "buildctl prune --all" would free 2\d\.\d\dMB\)/,
     );
   });
 

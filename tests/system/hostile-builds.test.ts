@@ -121,9 +121,9 @@ void describe('hostile builds', { skip: cannotRun, timeout: 200_000 }, () => {
   void test('layers that are not what they are said to be, and a Dockerfile that is none', async () => {
     const lies: [string, { digest?: string; size?: number }, RegExp][] = [
       ['no tar', {}, /InvalidArgument: .*invalid tar header/],
-      ['digest', { digest: digestOf(randomBytes(8)) }, /FailedPrecondition: .*unexpected commit digest/],
-      ['longer', { size: 9000 }, /FailedPrecondition: .*unexpected commit size 8192, expected 9000/],
-      ['shorter', { size: 8000 }, /FailedPrecondition: .*is larger than its 8000 bytes/],
+      ['digest', { digest: digestOf(randomBytes(8)) }, /unexpected commit digest/],
+      ['longer', { size: 9000 }, /unexpected commit size 8192, expected 9000/],
+      ['shorter', { size: 8000 }, /is larger than its 8000 bytes/],
     ];
     for (const [name, said, error] of lies) {
       const folder = join(scratch.folder, `liar ${name}`);

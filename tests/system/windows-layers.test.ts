@@ -154,24 +154,24 @@ void describe('layers of images for Windows', { skip, timeout: 150_000 }, () => 
     assert.match(descriptorOf(copied as Layer, 'Files/App/b.exe'), /^O:S-1-5-93-2-2G:/);
   });
 
-  /** An image of that system with that one layer, whatever it is. */
-  const pushLayer = async (os: string, tar: Buffer): Promise<string> => {
+  /** An image of that system with these layers, whatever they are. */
+  const pushLayers = async (os: string, ...tars: Buffer[]): Promise<string> => {
     const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
     const sha = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    const layer = gzipSync(tar);
-    const config = json({ os, architecture: 'amd64', config: {}, rootfs: { type: 'layers', diff_ids: [sha(tar)] } });
+    const layers = tars.map((tar) => gzipSync(tar));
+    const config = json({ os, architecture: 'amd64', config: {}, rootfs: { type: 'layers', diff_ids: tars.map(sha) } });
     const [layerType, configType, type] = [
       'application/vnd.oci.image.layer.v1.tar+gzip',
       'application/vnd.oci.image.config.v1+json',
       'application/vnd.oci.image.manifest.v1+json',
     ];
     const describe = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: sha(bytes), size: bytes.length });
-    for (const blob of [layer, config]) await registry.putBlob('tests/bad', blob);
+    for (const blob of [...layers, config]) await registry.putBlob('tests/bad', blob);
     const manifest = {
       schemaVersion: 2,
       mediaType: type,
       config: describe(configType, config),
-      layers: [describe(layerType, layer)],
+      layers: layers.map((layer) => describe(layerType, layer)),
     };
     const tag = String(count++);
     await registry.putManifest('tests/bad', tag, type, json(manifest));
@@ -180,8 +180,13 @@ void describe('layers of images for Windows', { skip, timeout: 150_000 }, () => 
 
   void test('what is no layer for the system of its image fails that build alone', async () => {
     const linuxTar = tarOfFile('etc/passwd', 'root');
-    const rows: ReadonlyArray<readonly [os: string, tar: Buffer, message: RegExp]> = [
-      ['windows', linuxTar, /invalid Windows layer: the layer has no Files, Hives, UtilityVM: it is not for Windows/],
+    const base = windowsTar({ Hives: undefined, Files: undefined });
+    const rows: ReadonlyArray<readonly [os: string, tars: Buffer | readonly Buffer[], message: RegExp]> = [
+      [
+        'windows',
+        [base, linuxTar],
+        /invalid Windows layer: the layer has no Files, Hives, UtilityVM: it is not for Windows/,
+      ],
       [
         'linux',
         windowsTar({ Hives: undefined, Files: undefined }),
@@ -200,14 +205,14 @@ void describe('layers of images for Windows', { skip, timeout: 150_000 }, () => 
       ],
       ['windows', windowsTar({ Hives: undefined, 'Hives/Sam_Delta': 'x' }), /"Hives\/Sam_Delta" is no registry hive/],
     ];
-    for (const [os, tar, message] of rows) {
-      const image = await pushLayer(os, tar);
+    for (const [os, tars, message] of rows) {
+      const image = await pushLayers(os, ...(Buffer.isBuffer(tars) ? [tars] : (tars as readonly Buffer[])));
       const failed = await build(`FROM ${image}\nCOPY a.txt /x/\n`, '--opt', `platform=${os}/amd64`);
       assert.equal(failed.code, 1, String(message));
       assert.match(failed.stderr, message);
     }
     // The bytes that are wrong for Windows are right for Linux.
-    const right = await pushLayer('linux', linuxTar);
+    const right = await pushLayers('linux', linuxTar);
     const { code, stderr } = await build(`FROM ${right}\nCOPY a.txt /x/\n`, '--opt', 'platform=linux/amd64');
     assert.equal(code, 0, stderr);
   });
