@@ -32,13 +32,14 @@ export interface BlobPush {
   readonly onProgress?: (sent: number) => void;
 }
 
+/** Opened when somebody reads: a request that fails before it sends anything would leave it open. */
 async function* counted(
-  source: AsyncIterable<Uint8Array>,
+  open: () => Promise<AsyncIterable<Uint8Array>>,
   size: number,
   onProgress: ((sent: number) => void) | undefined,
 ): AsyncGenerator<Uint8Array> {
   let sent = 0;
-  for await (const chunk of source) {
+  for await (const chunk of await open()) {
     sent += chunk.length;
     if (sent > size)
       throw new BuildError(Code.FailedPrecondition, `content is larger than the ${size} bytes of its descriptor`);
@@ -109,7 +110,7 @@ export async function pushBlob(
       query: { digest },
       push: true,
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
-      body: async () => counted(await push.content(), size, push.onProgress),
+      body: async () => counted(push.content, size, push.onProgress),
       accept: [200, 201, 204],
     },
     context,
