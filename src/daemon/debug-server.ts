@@ -57,10 +57,7 @@ export async function openDebugServer(address: string, collect: () => void): Pro
       else send(response, 'text/plain', `${error instanceof Error ? error.message : String(error)}\n`, 500);
     });
   });
-  const sockets = new Set<Socket>();
   const serve = async (socket: Socket): Promise<void> => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
     server.emit('connection', socket);
     await Promise.resolve();
   };
@@ -75,7 +72,6 @@ export async function openDebugServer(address: string, collect: () => void): Pro
     address: listener.address,
     async close() {
       delay.disable();
-      for (const socket of sockets) socket.destroy();
       await listener.close();
     },
   };

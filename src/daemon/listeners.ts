@@ -23,6 +23,7 @@ export interface ListenOptions {
 
 export interface Listener {
   readonly address: string;
+  /** Lets nobody in any more, and ends the connections that stand. */
   close(): Promise<void>;
 }
 
@@ -41,18 +42,29 @@ function tlsMaterial(tls: TlsConfig): { cert: Buffer; key: Buffer; ca?: Buffer }
   }
 }
 
+/** Connections that stand, by their server. */
+const connections = new WeakMap<Server, Set<Socket>>();
+
 function makeServer(options: ListenOptions, secure: boolean): Server {
+  const open = new Set<Socket>();
   const accept = (socket: Socket): void => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
     socket.on('error', () => {}); // a client that vanishes is the connection's end, not the daemon's
     options.serve(socket).catch((error: unknown) => logger.debug('connection ended', { error }));
   };
   const material = secure && options.tls !== undefined ? tlsMaterial(options.tls) : undefined;
-  if (material === undefined) return createServer({ noDelay: true }, accept);
+  if (material === undefined) {
+    const server = createServer({ noDelay: true }, accept);
+    connections.set(server, open);
+    return server;
+  }
   const mutual = material.ca !== undefined;
   const server = createTlsServer(
     { ...material, requestCert: mutual, rejectUnauthorized: mutual, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2' },
     (socket: TLSSocket) => accept(socket),
   );
+  connections.set(server, open);
   server.on('tlsClientError', (error: Error) => logger.debug('TLS handshake failed', { error }));
   return server;
 }
@@ -128,7 +140,9 @@ async function listenInherited(options: ListenOptions): Promise<Listener> {
 }
 
 function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of connections.get(server) ?? []) socket.destroy();
+  return closed;
 }
 
 /** `unix://path`, `tcp://host:port` or `fd://`. */

@@ -265,20 +265,10 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     },
   });
 
-  const sockets = new Set<Socket>();
-  const serve = async (socket: Socket): Promise<void> => {
-    sockets.add(socket);
-    try {
-      await server.serve(socket);
-    } finally {
-      sockets.delete(socket);
-    }
-  };
+  const serve = (socket: Socket): Promise<void> => server.serve(socket);
   const listeners: Listener[] = [];
   const closeListeners = async (): Promise<void> => {
-    const closing = listeners.splice(0).map((l) => l.close());
-    for (const socket of sockets) socket.destroy();
-    await Promise.all(closing);
+    await Promise.all(listeners.splice(0).map((l) => l.close()));
   };
   stack.defer(closeListeners);
   for (const address of config.addresses) {

@@ -34,21 +34,20 @@ export async function openTracing(
   }
   const server = createServer();
   addTraceService(server, collector);
-  const sockets = new Set<Socket>();
-  const serve = async (socket: Socket): Promise<void> => {
-    sockets.add(socket);
-    await server.serve(socket).finally(() => sockets.delete(socket));
-  };
   // Users of steps are not the daemon's.
-  const options = { uid: undefined, gid: undefined, mode: 0o666, tls: undefined, serve };
+  const options = {
+    uid: undefined,
+    gid: undefined,
+    mode: 0o666,
+    tls: undefined,
+    serve: (socket: Socket) => server.serve(socket),
+  };
   const listener = await openListener(`unix://${path}`, options);
   return {
     collector,
     socket: path,
     async close() {
-      const closed = listener.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
+      await listener.close();
       await exporter?.close();
     },
   };
