@@ -38,7 +38,10 @@ export interface CommandSpec<C = unknown> {
 }
 
 /** Thrown for a command line that does not parse: the program prints `Incorrect Usage: …` and ends with 1. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  /** The flag that is wrong is one of the program's own: its help is shown too, as it is not for those of commands. */
+  isGlobal = false;
+}
 
 export class ParsedFlags {
   readonly #values = new Map<string, string[]>();
@@ -132,7 +135,12 @@ export function parseCommandLine<C>(program: CommandSpec<C>, argv: readonly stri
       break;
     }
     if (word.startsWith('-') && word !== '-') {
-      i = parseFlag(flags, known, argv, i);
+      try {
+        i = parseFlag(flags, known, argv, i);
+      } catch (error) {
+        if (error instanceof UsageError) error.isGlobal = path.length === 1;
+        throw error;
+      }
       continue;
     }
     const current = path[path.length - 1];

@@ -295,9 +295,17 @@ export class Bridge {
     const platform = options.platform ?? defaultPlatform();
     const { source: handler, request } = this.env.sources.request(source.identifier, source.attrs, platform);
     const identifier = handler.normalize(request);
-    const meta = await this.#resolveStep(shownAs, options, (context) =>
-      this.env.metaResolver.source(identifier, source.attrs, options, context),
-    );
+    let meta: SourceMeta;
+    try {
+      meta = await this.#resolveStep(shownAs, options, (context) =>
+        this.env.metaResolver.source(identifier, source.attrs, options, context),
+      );
+    } catch (error) {
+      // The step is named by what it resolves; its own error need not say so.
+      const [scheme, ref] = splitScheme(identifier);
+      if (scheme !== 'docker-image' && scheme !== 'oci-layout') throw error;
+      throw wrapError(error, `failed to resolve source metadata for ${ref}`);
+    }
     if (meta.image !== undefined) {
       const [scheme, ref] = splitScheme(meta.identifier);
       this.#noteImage(ref, meta.image.digest, options, scheme !== 'docker-image');

@@ -2,6 +2,7 @@
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import type { CommandSpec } from '../base/index.ts';
 import { BuildHistoryEventType } from '../proto/control.pb.ts';
+import { parseDigest } from '../oci/index.ts';
 import type { BuildHistoryEvent, BuildResultInfo, Descriptor } from '../proto/control.pb.ts';
 import type { Action, CommandContext } from './context.ts';
 import { startProgress } from './progress/index.ts';
@@ -129,9 +130,9 @@ async function printBlob(chunks: AsyncIterable<Uint8Array>, context: CommandCont
 
 const get: Action = async (flags, args, context) => {
   if (args.length === 0) throw invalidArgument('blob digest must be specified');
-  if (!/^[a-z0-9]+:[0-9a-f]{32,}$/.test(args[0])) throw invalidArgument('invalid checksum digest format');
+  const digest = parseDigest(args[0]);
   const client = await context.client(flags);
-  await printBlob(client.readBlob(args[0], context.signal), context);
+  await printBlob(client.readBlob(digest, context.signal), context);
 };
 
 export const getCommand: CommandSpec<CommandContext> = {

@@ -109,7 +109,10 @@ export async function runProgram(
     try {
       parsed = parseCommandLine(program, argv);
     } catch (error) {
-      if (error instanceof UsageError) stderr.write(`Incorrect Usage: ${error.message}\n\n`);
+      if (error instanceof UsageError) {
+        stderr.write(`Incorrect Usage: ${error.message}\n\n`);
+        if (error.isGlobal) stdout.write(renderHelp([program], VERSION.version));
+      }
       throw error;
     }
     const { flags, path, args } = parsed;

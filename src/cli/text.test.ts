@@ -19,6 +19,12 @@ void test('command lines: global flags, aliases, repeated flags, errors', () => 
   assert.equal(flags.bool('no-cache'), true);
   assert.throws(() => parseCommandLine(program, ['build', '--nosuch']), UsageError);
   assert.throws(() => parseCommandLine(program, ['prune', '--keep-storage', 'x']), UsageError);
+  const isGlobal =
+    (expected: boolean) =>
+    (error: unknown): boolean =>
+      error instanceof UsageError && error.isGlobal === expected;
+  assert.throws(() => parseCommandLine(program, ['--nosuch', 'build']), isGlobal(true));
+  assert.throws(() => parseCommandLine(program, ['build', '--nosuch']), isGlobal(false));
   assert.equal(parseCommandLine(program, ['prune', '--keep-storage', '1.5']).flags.float('keep-storage'), 1.5);
 });
 

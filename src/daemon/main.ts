@@ -1,6 +1,7 @@
 /** The program buildkitd. */
 import {
   configureLog,
+  invalidArgument,
   logger,
   parseCommandLine,
   parseLevel,
@@ -9,6 +10,7 @@ import {
   UsageError,
   VERSION,
 } from '../base/index.ts';
+import type { ParsedCommand } from '../base/index.ts';
 import { notifySystemd } from '../host/index.ts';
 import { loadConfig } from './config.ts';
 import type { DaemonConfig } from './config.ts';
@@ -20,20 +22,32 @@ function fail(message: string): never {
   process.exit(1);
 }
 
+function parse(argv: readonly string[]): ParsedCommand<unknown> {
+  try {
+    return parseCommandLine(buildkitdCommand, argv);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`Incorrect Usage: ${error.message}\n\n`);
+      process.stdout.write(renderHelp([buildkitdCommand], VERSION.version));
+    }
+    throw error;
+  }
+}
+
 function configure(argv: readonly string[]): DaemonConfig {
   if (argv.includes('--version') || argv.includes('-v')) {
     process.stdout.write(`buildkitd ${VERSION.package} ${VERSION.version} ${VERSION.revision}\n`);
     process.exit(0);
   }
-  const parsed = parseCommandLine(buildkitdCommand, argv);
+  const parsed = parse(argv);
   if (parsed.flags.bool('help')) {
     process.stdout.write(renderHelp(parsed.path, VERSION.version));
     process.exit(0);
   }
-  if (parsed.args.length > 0) throw new UsageError(`unexpected argument ${parsed.args[0]}`);
+  if (parsed.args.length > 0) throw invalidArgument(`unexpected argument ${parsed.args[0]}`);
   const config = applyFlags(loadConfig(parsed.flags.string('config')), parsed.flags);
   const level = config.trace ? 'trace' : config.debug ? 'debug' : parseLevel(config.logLevel || 'info');
-  if (level === undefined) throw new UsageError(`not a valid logrus Level: ${JSON.stringify(config.logLevel)}`);
+  if (level === undefined) throw invalidArgument(`not a valid logrus Level: ${JSON.stringify(config.logLevel)}`);
   configureLog({ level, format: config.logFormat });
   return config;
 }
@@ -64,6 +78,5 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (error instanceof UsageError) fail(`Incorrect Usage: ${error.message}`);
   fail(toBuildError(error).message);
 }

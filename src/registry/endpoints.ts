@@ -67,8 +67,9 @@ function schemes(host: string, path: string, config: RegistryHostConfig, namespa
     ...(namespace === undefined ? {} : { namespace }),
   });
   const found: Endpoint[] = [];
-  if (config.http ?? isLocalhost(host)) found.push(at('http', false));
+  // A server for TLS has an answer to plain requests, and it is no help: it is asked for TLS first.
   if (config.insecure) found.push(at('https', true));
+  if (config.http ?? isLocalhost(host)) found.push(at('http', false));
   if (found.length === 0 || (config.http === undefined && !config.insecure)) found.push(at('https', false));
   return found;
 }

@@ -34,6 +34,8 @@ export async function onEndpoints<T>(
   work: (endpoint: Endpoint) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const answered = new Set<string>();
+  /** By place: why it was not reached the first way that was tried. The other ways to it are guesses. */
+  const unreached = new Map<string, BuildError>();
   let refusal: BuildError | undefined;
   let last: BuildError | undefined;
   for (const endpoint of endpoints) {
@@ -47,7 +49,11 @@ export async function onEndpoints<T>(
     } catch (thrown) {
       last = toBuildError(thrown);
       if (last.isCanceled) throw last;
-      if (last.cause instanceof TransportError) continue;
+      if (last.cause instanceof TransportError) {
+        unreached.set(place, unreached.get(place) ?? last);
+        last = unreached.get(place);
+        continue;
+      }
       answered.add(place);
       refusal ??= last;
     }

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { BuildError, Code } from '../base/index.ts';
 import { digestOf, MediaType } from '../oci/index.ts';
 import type { Descriptor } from '../oci/index.ts';
+import { endpointsOf } from './endpoints.ts';
 import { createRegistry } from './index.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, host: string) => void;
@@ -197,6 +198,59 @@ void test('blobs are uploaded, mounted or left out; manifests put', async () => 
       );
       assert.deepEqual(stored.get('/v2/app/manifests/v1'), manifest);
     },
+  );
+});
+
+void test('an upload that is refused before it starts opens no file', async () => {
+  let opened = 0;
+  const content = async (): Promise<AsyncIterable<Uint8Array>> => {
+    opened++;
+    return (async function* () {
+      yield blob;
+    })();
+  };
+  const push = (registry: ReturnType<typeof createRegistry>, host: string): Promise<void> =>
+    registry.pushBlob(`${host}/app:v1`, layer, content, {});
+  // Nobody may start one; the place to upload to is where nobody listens.
+  for (const location of [undefined, 'http://127.0.0.1:1/upload']) {
+    await withRegistry(
+      (request, response) => {
+        if (request.method === 'HEAD') response.writeHead(404).end();
+        else if (location === undefined) response.writeHead(403).end();
+        else response.writeHead(202, { location }).end();
+      },
+      (registry, host) => assert.rejects(push(registry, host)),
+    );
+  }
+  const registry = createRegistry({ hosts: new Map(), idleTimeoutMs: 2000 });
+  try {
+    // As upstream says it: what is tried first at a local address is plain HTTP.
+    await assert.rejects(
+      push(registry, '127.0.0.1:1'),
+      /^BuildError: failed to do request: Head "http:\/\/127\.0\.0\.1:1\/v2\/app\/blobs\/.*: connection refused/,
+    );
+  } finally {
+    await registry.close();
+  }
+  assert.equal(opened, 0);
+});
+
+void test('a registry that is said to be insecure is asked by TLS first, and plainly where it does not speak that', async () => {
+  await withServer(
+    (request, response) => void response.writeHead(request.method === 'HEAD' ? 200 : 405).end(),
+    async (host) => {
+      const registry = createRegistry({ hosts: new Map(), idleTimeoutMs: 2000 });
+      try {
+        await registry.pushBlob(`${host}/app:v1`, layer, () => assert.fail('it is there'), { insecure: true });
+      } finally {
+        await registry.close();
+      }
+    },
+  );
+  const [first, second] = endpointsOf({ hosts: new Map() }, 'example.com', { push: true, insecure: true });
+  assert.deepEqual(
+    [first.origin, first.tls.insecure, second.origin],
+    ['https://example.com', true, 'http://example.com'],
   );
 });
 

@@ -189,7 +189,7 @@ void test('frontends get digest and config; a pinned image needs the registry on
   assert.deepEqual(calls, before);
   await assert.rejects(
     meta.source('docker-image://missing', new Map(), {}, context),
-    /failed to resolve source metadata for missing: docker.io\/library\/missing:latest: not found/,
+    /^BuildError: docker.io\/library\/missing:latest: not found/,
   );
   const source = await meta.source('docker-image://docker.io/library/a:1', new Map(), { noConfig: true }, context);
   assert.deepEqual(source.image, { digest: root.digest });

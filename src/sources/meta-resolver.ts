@@ -1,5 +1,5 @@
 /** What a source is, without making a snapshot of it: digests and configs of images for frontends. */
-import { invalidArgument, notFound, wrapError } from '../base/index.ts';
+import { invalidArgument, notFound } from '../base/index.ts';
 import { defaultPlatform, normalizeReference } from '../oci/index.ts';
 import type { Digest, Platform } from '../oci/index.ts';
 import type { JobContext } from '../solver/types.ts';
@@ -100,22 +100,18 @@ export function createMetaResolver(deps: ImageDeps, sources: readonly Source[]):
         const request = { scheme, ref, attrs, platform: options.platform ?? defaultPlatform() };
         return { identifier, attrs, ...(await source.describe?.(request, options, context)) };
       }
-      try {
-        const image = await (scheme === 'oci-layout'
-          ? layoutImage(ref, attrs, options, context)
-          : registryImage(ref, options, context));
-        return {
-          identifier: scheme === 'oci-layout' ? identifier : `${scheme}://${image.ref}`,
-          attrs,
-          image: {
-            digest: image.digest,
-            ...(options.noConfig ? {} : { config: image.config }),
-            ...(image.attestations === undefined ? {} : { attestations: image.attestations }),
-          },
-        };
-      } catch (error) {
-        throw wrapError(error, `failed to resolve source metadata for ${ref}`);
-      }
+      const image = await (scheme === 'oci-layout'
+        ? layoutImage(ref, attrs, options, context)
+        : registryImage(ref, options, context));
+      return {
+        identifier: scheme === 'oci-layout' ? identifier : `${scheme}://${image.ref}`,
+        attrs,
+        image: {
+          digest: image.digest,
+          ...(options.noConfig ? {} : { config: image.config }),
+          ...(image.attestations === undefined ? {} : { attestations: image.attestations }),
+        },
+      };
     },
   };
 }

@@ -21,8 +21,17 @@ export async function readDefinition(input: Readable): Promise<Definition> {
     for (const bytes of definition.def) Op.decode(bytes);
     return definition;
   } catch (error) {
-    throw wrapError(error, 'failed to parse input');
+    throw wrapError(inGoWords(error), 'failed to parse input');
   }
+}
+
+/** What our decoder says of bytes that are no message, as Go's says it. */
+function inGoWords(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  if (/premature EOF|index out of range/.test(error.message))
+    return invalidArgument('unexpected EOF', { cause: error });
+  const type = /wire type (\d+)/.exec(error.message)?.[1];
+  return type === undefined ? error : invalidArgument(`proto: illegal wireType ${type}`, { cause: error });
 }
 
 export function opDigest(op: Uint8Array): string {
