@@ -34,7 +34,8 @@ export function createRegistry(options: RegistryOptions): ClosableRegistry {
     connections: CONNECTIONS,
   });
   const api = new ApiClient(transport, new Authorizer(transport));
-  const pullFrom = (domain: string): Endpoint[] => endpointsOf(options, domain, { push: false });
+  const pullFrom = (domain: string, { insecure }: RegistryContext): Endpoint[] =>
+    endpointsOf(options, domain, { push: false, insecure });
   /** Pushes stay with the first endpoint that answers at all. */
   const onPush = async (
     text: string,
@@ -49,22 +50,24 @@ export function createRegistry(options: RegistryOptions): ClosableRegistry {
   };
   return {
     resolve: async (ref: string, context: RegistryContext) =>
-      resolve(api, pullFrom(parseReference(ref).domain), ref, context),
+      resolve(api, pullFrom(parseReference(ref).domain, context), ref, context),
     fetch: (ref, descriptor, context) => {
       const parsed = parseReference(ref);
       // As containerd does it: the registry is asked for a foreign layer when no other place has it.
-      const endpoints = [...foreignEndpoints(options, descriptor.urls ?? []), ...pullFrom(parsed.domain)];
+      const endpoints = [...foreignEndpoints(options, descriptor.urls ?? []), ...pullFrom(parsed.domain, context)];
       return fetchContent(api, endpoints, parsed, descriptor, context);
     },
     blobSize: async (text, digest, context) => {
       const ref = parseReference(text);
-      const size = await onEndpoints(pullFrom(ref.domain), (e) => findBlob(api, e, ref, digest, context, false));
+      const size = await onEndpoints(pullFrom(ref.domain, context), (e) =>
+        findBlob(api, e, ref, digest, context, false),
+      );
       if (Number.isNaN(size)) throw new BuildError(Code.Unknown, `${text}: registry does not tell the blob's size`);
       return size;
     },
     referrers: async (text, digest, context) => {
       const ref = parseReference(text);
-      const found = await onEndpoints(pullFrom(ref.domain), (e) => referrersAt(api, e, ref, digest, context));
+      const found = await onEndpoints(pullFrom(ref.domain, context), (e) => referrersAt(api, e, ref, digest, context));
       return found ?? [];
     },
     pushBlob: (text, descriptor, content, { insecure, mountFrom, onProgress, ...context }) =>

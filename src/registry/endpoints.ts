@@ -74,7 +74,7 @@ function schemes(host: string, path: string, config: RegistryHostConfig, namespa
   return found;
 }
 
-/** In the order in which they are tried. `push` leaves mirrors out; `insecure` allows anything for this registry. */
+/** In the order in which they are tried. `push` and `insecure` leave mirrors out; `insecure` allows anything for this registry. */
 export function endpointsOf(
   configs: HostConfigs,
   domain: string,
@@ -82,7 +82,7 @@ export function endpointsOf(
 ): Endpoint[] {
   const config = configs.hosts.get(domain) ?? {};
   const found: Endpoint[] = [];
-  for (const mirror of options.push ? [] : (config.mirrors ?? [])) {
+  for (const mirror of options.push || options.insecure ? [] : (config.mirrors ?? [])) {
     const [host, ...rest] = mirror.replace(/^https?:\/\//, '').split('/');
     const path = ['/v2', ...rest.filter((p) => p !== '')].join('/');
     found.push(...schemes(host, path, configs.hosts.get(host) ?? {}, domain));

@@ -30,6 +30,8 @@ export interface RegistryContext {
   readonly signal?: AbortSignal;
   /** Retries and waits, as a line of the step's log. */
   readonly onLog?: (line: string) => void;
+  /** Any certificate and plain HTTP will do for the registry itself; its mirrors are left out. */
+  readonly insecure?: boolean;
 }
 
 export interface ResolvedImage {
@@ -52,12 +54,7 @@ export interface Registry {
     ref: string,
     descriptor: Descriptor,
     content: () => Promise<AsyncIterable<Uint8Array>>,
-    options: RegistryContext & { mountFrom?: string; onProgress?: (sent: number) => void; insecure?: boolean },
+    options: RegistryContext & { mountFrom?: string; onProgress?: (sent: number) => void },
   ): Promise<void>;
-  pushManifest(
-    ref: string,
-    descriptor: Descriptor,
-    bytes: Uint8Array,
-    options: RegistryContext & { insecure?: boolean },
-  ): Promise<void>;
+  pushManifest(ref: string, descriptor: Descriptor, bytes: Uint8Array, options: RegistryContext): Promise<void>;
 }

@@ -21,6 +21,8 @@ class Far {
   root: Descriptor | undefined;
   live = 0;
   resolves = 0;
+  /** Of every request: whether anything goes. */
+  readonly insecure: unknown[] = [];
 
   put(mediaType: string, bytes: Uint8Array): Descriptor {
     const digest = digestOf(bytes);
@@ -36,11 +38,13 @@ class Far {
   open(entry: CacheEntry = { type: 'registry', attrs: new Map([['ref', 'example.com/c']]) }) {
     const deps = {
       registry: {
-        resolve: async (ref: string) => {
+        resolve: async (ref: string, context: { insecure?: boolean }) => {
           this.resolves++;
+          this.insecure.push(context.insecure);
           return { ref, descriptor: this.root as Descriptor };
         },
-        fetch: async function* (this: void, _ref: string, { digest }: Descriptor) {
+        fetch: async function* (this: void, _ref: string, { digest }: Descriptor, context: { insecure?: boolean }) {
+          asked.push(context.insecure);
           yield* bytesReader(blobs.get(digest) as Uint8Array).stream();
         },
       } as unknown as Parameters<typeof resolveImporter>[0]['registry'],
@@ -57,7 +61,7 @@ class Far {
         release: () => ref.release(),
       }),
     };
-    const { blobs } = this;
+    const { blobs, insecure: asked } = this;
     const importer = resolveImporter(deps, entry);
     const context = { signal: new AbortController().signal, progress: noProgress, sessionId: '' };
     return createLazyCache(importer.id, () => importer.open(context));
@@ -179,4 +183,16 @@ void test('configs are not believed', () => {
   const graph = new RecordGraph();
   addConfig(graph, parseConfig(Buffer.from(JSON.stringify({ records }))), source);
   assert.equal(graph.items.length, 20_000);
+});
+
+void test('a registry that may be insecure is so for all that is read of it', async () => {
+  const read = async (attrs: readonly [string, string][]): Promise<unknown[]> => {
+    const far = new Far();
+    far.root = far.put('application/vnd.oci.image.index.v1+json', Buffer.from('{"schemaVersion":2,"manifests":[]}'));
+    const cache = far.open({ type: 'registry', attrs: new Map([['ref', 'example.com/c'], ...attrs]) });
+    await cache.query([], 0, digestOf('base'), 0);
+    return far.insecure;
+  };
+  assert.deepEqual(await read([['registry.insecure', 'true']]), [true, true]);
+  assert.deepEqual(await read([]), [false, false]);
 });

@@ -3,7 +3,8 @@ import { BuildError, Code, invalidArgument, wrapError } from '../base/index.ts';
 import { restartingReader } from '../content/index.ts';
 import { digestOf, parseDigest } from '../oci/index.ts';
 import type { CacheManager } from '../solver/index.ts';
-import type { CacheEntry } from './attrs.ts';
+import { flagOf } from './attrs.ts';
+import type { CacheAttrs, CacheEntry } from './attrs.ts';
 import { readCache } from './import.ts';
 import type { CacheOrigin } from './import.ts';
 import { createImportedCache } from './imported-cache.ts';
@@ -27,23 +28,29 @@ function orElse(
   return readers === undefined || readers().length === 0 ? importers : readers;
 }
 
-async function openRegistry(deps: ImportDeps, name: string, context: CacheContext): Promise<CacheOrigin> {
+async function openRegistry(deps: ImportDeps, attrs: CacheAttrs, context: CacheContext): Promise<CacheOrigin> {
+  const insecure = flagOf(attrs, 'registry.insecure') ?? false;
   const sessions = (): readonly string[] => (context.sessionId === '' ? [] : [context.sessionId]);
   const onLog = (line: string): void => context.progress.log(2, Buffer.from(`${line}\n`));
   const { signal } = context;
-  const { ref, descriptor } = await deps.registry.resolve(name, { auth: deps.auth(sessions, signal), signal, onLog });
+  const asker = { auth: deps.auth(sessions, signal), signal, onLog, insecure };
+  const { ref, descriptor } = await deps.registry.resolve(registryRef(attrs), asker);
   return {
     root: descriptor,
     provider: {
       // As sources/ writes it: after a restart the layers are asked for as those of any image.
-      origin: JSON.stringify({ kind: 'registry', ref }),
+      origin: JSON.stringify({ kind: 'registry', ref, ...(insecure ? { insecure } : {}) }),
       // Layers are read long after the import has ended, for whoever wants them then.
       reader: async (blob, asked, readers) =>
         restartingReader(blob.size, () =>
           deps.registry.fetch(
             ref,
             { mediaType: '', ...blob },
-            { auth: deps.auth(orElse(readers, sessions), asked), ...(asked === undefined ? {} : { signal: asked }) },
+            {
+              auth: deps.auth(orElse(readers, sessions), asked),
+              insecure,
+              ...(asked === undefined ? {} : { signal: asked }),
+            },
           ),
         ),
     },
@@ -82,7 +89,7 @@ export function resolveImporter(deps: ImportDeps, entry: CacheEntry): CacheImpor
     }
     try {
       return entry.type === 'registry'
-        ? await openRegistry(deps, registryRef(entry.attrs), context)
+        ? await openRegistry(deps, entry.attrs, context)
         : await openLocal(deps, entry, context);
     } catch (error) {
       throw wrapError(error, `failed to configure ${entry.type} cache importer`);

@@ -41,10 +41,10 @@ function askedBy(asker: Asker, readers: (() => readonly string[]) | undefined): 
 
 const nobody: Asker = { sessions: () => [] };
 
-export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): ImageOrigin {
+export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker, insecure = false): ImageOrigin {
   const { domain, path } = parseReference(ref);
   return {
-    origin: JSON.stringify({ kind: 'registry', ref }),
+    origin: JSON.stringify({ kind: 'registry', ref, ...(insecure ? { insecure } : {}) }),
     label: [`containerd.io/distribution.source.${domain}`, path],
     reader: async (descriptor, signal, readers) => {
       const joined = signal ?? asker.signal;
@@ -52,6 +52,7 @@ export function registryOrigin(deps: ImageDeps, ref: string, asker: Asker): Imag
       const full = { mediaType: '', ...descriptor };
       const context = {
         auth,
+        insecure,
         ...(joined === undefined ? {} : { signal: joined }),
         ...(asker.onLog === undefined ? {} : { onLog: asker.onLog }),
       };
@@ -133,13 +134,15 @@ export async function describeLayoutRoot(
 /** Makes the provider of a lazy blob again, after a restart: for OpenStorageOptions.reopenProvider. Nobody is asked for credentials. */
 export function createReopenProvider(deps: ImageDeps): (origin: string) => LazyBlobProvider | undefined {
   return (origin) => {
-    let json: { kind?: unknown; ref?: unknown; session?: unknown; store?: unknown };
+    let json: { kind?: unknown; ref?: unknown; insecure?: unknown; session?: unknown; store?: unknown };
     try {
       json = JSON.parse(origin) as typeof json;
     } catch (error) {
       throw invalidArgument(`invalid blob origin: ${(error as Error).message}`, { cause: error });
     }
-    if (json.kind === 'registry' && typeof json.ref === 'string') return registryOrigin(deps, json.ref, nobody);
+    if (json.kind === 'registry' && typeof json.ref === 'string') {
+      return registryOrigin(deps, json.ref, nobody, json.insecure === true);
+    }
     if (json.kind === 'oci-layout' && typeof json.session === 'string' && typeof json.store === 'string') {
       return layoutOrigin(deps, { sessionId: json.session, storeId: json.store }, nobody);
     }
