@@ -369,6 +369,9 @@ for (const snapshotter of ['overlayfs', 'native'] as const) {
     assert.equal(remote?.descriptors.length, 2);
     const zstd = await top.remote({ type: 'zstd', force: true }, { create: true }, {});
     assert.match(String(zstd?.descriptors[1]?.mediaType), /zstd$/);
+    await assert.rejects(top.remote({ type: 'estargz', force: true }, { create: true }, {}), {
+      message: /compression estargz is not supported/,
+    });
     const [first, second] = remote?.descriptors ?? [];
     const found = await storage.accessor.fromBlob(first as Descriptor, undefined, {});
     const above = await storage.accessor.fromBlob(second as Descriptor, found, {});

@@ -32,9 +32,6 @@ export function chainIdOf(parent: Digest | undefined, own: Digest): Digest {
   return `sha256:${createHash('sha256').update(`${parent} ${own}`).digest('hex')}` as Digest;
 }
 
-const sameForm = (a: CompressionType, b: CompressionType): boolean =>
-  a === b || (a !== 'uncompressed' && MEDIA_TYPES[a] === MEDIA_TYPES[b]);
-
 /** A layer that may not be pushed becomes one that may: its bytes are the same. */
 function distributable(mediaType: string): string {
   return mediaType.replace('.layer.nondistributable.', '.layer.').replace('.rootfs.foreign.', '.rootfs.');
@@ -103,7 +100,8 @@ export class LayerBlobs {
       );
     }
     const blob = source.data.blob as Descriptor;
-    const matches = (d: Descriptor): boolean => sameForm(compressionOf(d.mediaType), compression.type);
+    // No media type tells eStargz from gzip, so it is never found: making it says that it cannot be made.
+    const matches = (d: Descriptor): boolean => compressionOf(d.mediaType) === compression.type;
     if (!compression.force || matches(blob)) return { source, descriptor: blob };
     const known = source.data.variants.find(matches);
     if (known !== undefined && this.#core.options.content.find(known.digest) !== undefined) {
