@@ -139,7 +139,7 @@ export function checkOsVersion(platform: Platform): void {
   const { os, osVersion = '' } = platform;
   if (os !== 'windows' || osVersion === '' || isWindowsVersion(osVersion)) return;
   throw invalidArgument(
-    `${JSON.stringify(osVersion)} is no version of windows: it must be major.minor.build[.revision]`,
+    `${JSON.stringify(osVersion)} is no version of windows: it must be major.minor.build[.revision], at most 255.255.65535`,
   );
 }
 

@@ -104,7 +104,7 @@ void test('versions of Windows that are none', () => {
   ]) {
     const platform = parsePlatform(`windows(${version})/amd64`);
     assert.throws(() => checkOsVersion(platform), {
-      message: `"${version}" is no version of windows: it must be major.minor.build[.revision]`,
+      message: `"${version}" is no version of windows: it must be major.minor.build[.revision], at most 255.255.65535`,
     });
   }
   for (const text of [

@@ -295,7 +295,7 @@ void test('bases of another system, versions that are none, signals', async () =
     linux,
   );
 
-  const none = '"1.x" is no version of windows: it must be major.minor.build[.revision]';
+  const none = '"1.x" is no version of windows: it must be major.minor.build[.revision], at most 255.255.65535';
   await assert.rejects(build(lines('FROM scratch'), { platform: 'windows(1.x)/amd64' }), {
     message: `failed to parse target platform windows(1.x)/amd64: ${none}`,
   });
