@@ -246,6 +246,31 @@ void describe('Windows images', { skip, timeout: 280_000 }, () => {
     );
   });
 
+  void test('one index for two versions in two registries at once, whose layers say where the base is', async () => {
+    const other = await Registry.start(into('other'));
+    try {
+      const names = [registry, other].map(({ host }) => `${host}/tests/both:1`);
+      const attributes = `type=image,push=true,prefer-nondist-layers=true,"name=${names.join()}"`;
+      await build(...platform(...THREE.slice(0, 2)), '--output', attributes);
+      const [here, there] = [await registry.manifest('tests/both', '1'), await other.manifest('tests/both', '1')];
+      assert.equal(here.digest, there.digest);
+      assert.equal(there.body.manifests.length, 2);
+      for (const { digest } of there.body.manifests) {
+        const { body } = await other.manifest('tests/both', digest);
+        const [foreign, ...pushed] = body.layers;
+        assert.deepEqual(foreign.urls, [`${server.origin}/${foreign.digest}`]);
+        for (const at of [registry, other]) assert.equal(await at.hasBlob('tests/both', foreign.digest), false);
+        for (const layer of pushed) {
+          const bytes = await other.blob('tests/both', layer.digest);
+          assert.equal(digestOf(bytes), layer.digest);
+          await assertWindowsLayer(bytes, into('layer'));
+        }
+      }
+    } finally {
+      await other.stop();
+    }
+  });
+
   void test('copies go by the names that are there, and belong to whom they are given', async () => {
     const lines = [
       `FROM ${base}`,
