@@ -101,10 +101,16 @@ function make(r: Random, path: string, depth: number): void {
           : r.pick([0x21, 0x26]),
       descriptor: r.pick([undefined, ...DESCRIPTORS]),
       extendedAttributes: r.chance(0.2) ? new Map([['$CI', Buffer.from('catalog')]]) : new Map(),
+      streams: r.chance(0.3) ? streams(r) : new Map(),
     });
     setXattr(path, KEPT_RECORDS[0], kept ?? Buffer.alloc(0));
   }
   settle(r, path);
+}
+
+function streams(r: Random): Map<string, Buffer> {
+  const names = ['Zone.Identifier', text('Größe'), 'empty'].slice(r.below(3));
+  return new Map(names.map((name) => [name, Buffer.from(name === 'empty' ? '' : 'x'.repeat(r.below(600)))]));
 }
 
 function settle(r: Random, path: string): void {
@@ -140,7 +146,9 @@ function seen(dirs: readonly string[]): string[] {
     const value = listXattrs(at).includes(KEPT_RECORDS[0]) ? getXattr(at, KEPT_RECORDS[0]) : undefined;
     const kept = value === undefined ? NOTHING_KEPT : decodeKeptRecords(value);
     const sd = kept.descriptor === undefined ? '' : formatSddl(parseSecurityDescriptor(kept.descriptor));
-    const said = `${stat.uid} ${kept.attributes ?? ''} ${sd} ${[...kept.extendedAttributes.keys()].join()}`;
+    const extended = [...kept.extendedAttributes.keys()].join();
+    const beside = [...kept.streams].map(([name, bytes]) => `${name} ${bytes.length}`).join();
+    const said = `${stat.uid} ${kept.attributes ?? ''} ${sd} ${extended} ${beside}`;
     const isLink = stat.isSymbolicLink();
     if (path !== '')
       lines.push(

@@ -55,6 +55,8 @@ export function windowsTar(files: LayerFiles): Buffer {
     const folder = content === undefined;
     const bytes = Buffer.from(content ?? '');
     const whiteout = name.split('/').at(-1)?.startsWith('.wh.') === true;
+    // A whiteout has no records, nor has a stream beside a file's content.
+    const isBare = whiteout || name.includes(':');
     parts.push(
       encodeTarHeader({
         name: Buffer.from(name).toString('latin1'),
@@ -70,7 +72,7 @@ export function windowsTar(files: LayerFiles): Buffer {
         devmajor: 0,
         devminor: 0,
         format: 'pax',
-        ...(whiteout ? {} : { pax: new Map<string, string>(RECORDS[folder ? 'folder' : 'file']) }),
+        ...(isBare ? {} : { pax: new Map<string, string>(RECORDS[folder ? 'folder' : 'file']) }),
       }),
       bytes,
       tarPadding(bytes.length),
@@ -119,6 +121,7 @@ export const updateFiles: LayerFiles = {
   'Files/Program Files': undefined,
   'Files/Program Files/Tool': undefined,
   'Files/Program Files/Tool/tool.exe': 'not a tool\n',
+  'Files/Program Files/Tool/tool.exe:Zone.Identifier': '[ZoneTransfer]\r\nZoneId=3\r\n',
 };
 
 interface Blob {

@@ -154,6 +154,22 @@ void describe('layers of images for Windows', { skip, timeout: 150_000 }, () => 
     assert.match(descriptorOf(copied as Layer, 'Files/App/b.exe'), /^O:S-1-5-93-2-2G:/);
   });
 
+  void test('streams beside the content of files of the base go where the files go', async () => {
+    const [copied, replaced] = (
+      await layersOf(
+        `FROM ${base} AS s\nFROM ${base}\nCOPY --from=s ["C:/PROGRAM FILES/Tool/tool.exe", "C:/b.exe"]\nCOPY a.txt C:/b.exe\n`,
+      )
+    ).slice(-2);
+    assert.deepEqual(
+      [...(copied?.entries.keys() ?? [])],
+      ['Hives', 'Files', 'Files/b.exe', 'Files/b.exe:Zone.Identifier'],
+    );
+    const stream = copied?.entries.get('Files/b.exe:Zone.Identifier');
+    assert.deepEqual([stream?.type, stream?.size, stream?.pax], ['0', 26, undefined]);
+    // Another file in its place has none.
+    assert.deepEqual([...(replaced?.entries.keys() ?? [])], ['Hives', 'Files', 'Files/b.exe']);
+  });
+
   /** An image of that system with these layers, whatever they are. */
   const pushLayers = async (os: string, ...tars: Buffer[]): Promise<string> => {
     const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));

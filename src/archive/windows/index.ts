@@ -28,7 +28,14 @@ export { describeFinding, isWindowsEntry, LayerRules, splitRoot } from './layer-
 export type { LayerFinding, LayerRoot, LayerRule, LayerRulesOptions, WindowsEntry } from './layer-rules.ts';
 export { checkWindowsLayer } from './check-layer.ts';
 export { defaultAttributes, defaultDescriptor, ownedDescriptor } from './default-records.ts';
-export { decodeKeptRecords, encodeKeptRecords, isKeptRecords, KEPT_RECORDS, NOTHING_KEPT } from './kept-records.ts';
+export {
+  decodeKeptRecords,
+  encodeKeptRecords,
+  isKeptRecords,
+  KEPT_RECORDS,
+  MAX_KEPT_STREAMS,
+  NOTHING_KEPT,
+} from './kept-records.ts';
 export type { KeptRecords } from './kept-records.ts';
 export { isPlainTarget, linkTargetOnLinux } from './links.ts';
 export { FolderSpelling, TreeSpelling } from './spelling.ts';

@@ -13,7 +13,12 @@ export const KEPT_RECORDS = ['trusted.buildkit.windows', 'user.buildkit.windows'
 export interface KeptRecords extends Omit<FileRecords, 'creationTimeNs'> {
   /** Of a link: what it points at, where the link on Linux cannot say it (a drive, a volume). */
   readonly linkTarget: ByteString | undefined;
+  /** Alternate data streams: what is in them, by name. */
+  readonly streams: ReadonlyMap<ByteString, Uint8Array>;
 }
+
+/** Of all streams of a file together, names included. Where an attribute has less room, that is the limit. */
+export const MAX_KEPT_STREAMS = 0xffff;
 
 export const NOTHING_KEPT: KeptRecords = {
   attributes: undefined,
@@ -21,10 +26,11 @@ export const NOTHING_KEPT: KeptRecords = {
   isMountPoint: false,
   extendedAttributes: new Map(),
   linkTarget: undefined,
+  streams: new Map(),
 };
 
 const VERSION = 1;
-const Tag = { Attributes: 1, Descriptor: 2, MountPoint: 3, LinkTarget: 4, ExtendedAttribute: 5 } as const;
+const Tag = { Attributes: 1, Descriptor: 2, MountPoint: 3, LinkTarget: 4, ExtendedAttribute: 5, Stream: 6 } as const;
 
 export function isKeptRecords(xattr: string): boolean {
   return (KEPT_RECORDS as readonly string[]).includes(xattr);
@@ -47,6 +53,10 @@ export function encodeKeptRecords(kept: KeptRecords): Buffer | undefined {
   if (kept.linkTarget !== undefined) field(Tag.LinkTarget, Buffer.from(kept.linkTarget, 'latin1'));
   for (const [name, value] of kept.extendedAttributes)
     field(Tag.ExtendedAttribute, Buffer.concat([Buffer.from([name.length]), Buffer.from(name, 'latin1'), value]));
+  for (const [name, value] of kept.streams) {
+    const length = Buffer.from([name.length & 0xff, name.length >> 8]);
+    field(Tag.Stream, Buffer.concat([length, Buffer.from(name, 'latin1'), value]));
+  }
   return parts.length === 1 ? undefined : Buffer.concat(parts);
 }
 
@@ -54,9 +64,9 @@ export function encodeKeptRecords(kept: KeptRecords): Buffer | undefined {
 export function decodeKeptRecords(bytes: Buffer): KeptRecords {
   const broken = (): Error => invalidArgument('records of a file are broken');
   if (bytes[0] !== VERSION) throw broken();
-  const kept = { ...NOTHING_KEPT, extendedAttributes: new Map<ByteString, Uint8Array>() } as {
-    -readonly [K in keyof KeptRecords]: KeptRecords[K];
-  } & { extendedAttributes: Map<ByteString, Uint8Array> };
+  const extendedAttributes = new Map<ByteString, Uint8Array>();
+  const streams = new Map<ByteString, Uint8Array>();
+  const kept: { -readonly [K in keyof KeptRecords]: KeptRecords[K] } = { ...NOTHING_KEPT, extendedAttributes, streams };
   for (let at = 1; at < bytes.length;) {
     if (at + 3 > bytes.length) throw broken();
     const length = bytes.readUInt16LE(at + 1);
@@ -80,7 +90,14 @@ export function decodeKeptRecords(bytes: Buffer): KeptRecords {
       case Tag.ExtendedAttribute: {
         const end = 1 + (value[0] ?? 0);
         if (end > length) throw broken();
-        kept.extendedAttributes.set(value.toString('latin1', 1, end), value.subarray(end));
+        extendedAttributes.set(value.toString('latin1', 1, end), value.subarray(end));
+        break;
+      }
+      case Tag.Stream: {
+        if (length < 2) throw broken();
+        const end = 2 + value.readUInt16LE();
+        if (end > length) throw broken();
+        streams.set(value.toString('latin1', 2, end), value.subarray(end));
         break;
       }
       default:

@@ -6,7 +6,7 @@ import { fromByteString } from '../byte-string.ts';
 import type { ByteString } from '../byte-string.ts';
 import { TarType } from '../tar-header.ts';
 import type { TarHeader } from '../tar-header.ts';
-import { escapeFault, foldName, pathFault } from './names.ts';
+import { escapeFault, foldName, pathFault, streamFault } from './names.ts';
 import { FileAttribute, hasWindowsRecords, readFileRecords } from './records.ts';
 import type { FileRecords } from './records.ts';
 
@@ -59,9 +59,20 @@ export interface WindowsEntry {
   readonly root: LayerRoot;
   /** Below the root, without slashes around it; '' is the root itself. */
   readonly path: ByteString;
-  /** A whiteout's `path` is that of what it deletes. */
-  readonly kind: 'entry' | 'whiteout';
+  /** A whiteout's `path` is that of what it deletes, a stream's that of the entry before, which it belongs to. */
+  readonly kind: 'entry' | 'whiteout' | 'stream';
+  /** Name of the stream; '' for others. */
+  readonly stream: ByteString;
   readonly records: FileRecords;
+}
+
+/** What alternate data streams may follow. */
+interface StreamHolder {
+  readonly name: ByteString;
+  readonly root: LayerRoot;
+  readonly path: ByteString;
+  /** Folded names of those that came. */
+  readonly streams: Set<string>;
 }
 
 interface OpenHive {
@@ -91,6 +102,7 @@ export class LayerRules {
   readonly #seen = new Map<string, ByteString>();
   #isWindows = false;
   #hive: OpenHive | undefined;
+  #holder: StreamHolder | undefined;
 
   /** `report` may throw to end the reading. */
   constructor(options: LayerRulesOptions, report: (finding: LayerFinding) => void) {
@@ -103,6 +115,10 @@ export class LayerRules {
     const name = fromByteString(header.name);
     const find = (rule: LayerRule, problem: string, fatal = true): void =>
       this.#report({ rule, entry: name, problem, fatal });
+    const holder = this.#holder;
+    if (holder !== undefined && header.type === TarType.File && header.name.startsWith(`${holder.name}:`))
+      return this.#stream(header, holder, find);
+    this.#holder = undefined;
     const place = splitRoot(header.name);
     // Names elsewhere do not become files: a layer of another system is told by its roots, not by the first of its names.
     const fault = place === undefined ? escapeFault(header.name) : pathFault(header.name);
@@ -121,7 +137,30 @@ export class LayerRules {
     if (base.startsWith(WHITEOUT)) return this.#whiteout(place.root, place.path, base, records, find);
     if (!this.#admit(header, find)) return undefined;
     this.#checkKind(header, records, place.root, place.path, find);
-    return { ...place, kind: 'entry', records };
+    if (header.type !== TarType.Link) this.#holder = { ...place, name: header.name, streams: new Set() };
+    return { ...place, kind: 'entry', stream: '', records };
+  }
+
+  /** As Windows' exporter writes them: right behind the entry that they belong to, whose name theirs begin with. */
+  #stream(
+    header: TarHeader,
+    { name, root, path, streams }: StreamHolder,
+    find: (rule: LayerRule, problem: string) => void,
+  ): WindowsEntry | undefined {
+    const stream = header.name.slice(name.length + 1);
+    const fault = streamFault(stream);
+    if (fault !== undefined) {
+      find('name', fault);
+      return undefined;
+    }
+    const folded = foldName(stream);
+    if (streams.has(folded)) {
+      find('collision', 'is in the layer twice');
+      return undefined;
+    }
+    streams.add(folded);
+    const records = this.#records(header, find);
+    return records === undefined ? undefined : { root, path, kind: 'stream', stream, records };
   }
 
   data(bytes: Uint8Array): void {
@@ -178,7 +217,7 @@ export class LayerRules {
       find('whiteout-in-base', 'deletes a file, but there is no layer below');
       return undefined;
     }
-    return { root, path: path.slice(0, path.length - base.length) + hidden, kind: 'whiteout', records };
+    return { root, path: path.slice(0, path.length - base.length) + hidden, kind: 'whiteout', stream: '', records };
   }
 
   /** Once for each name, after the folder that it is in. */

@@ -49,6 +49,16 @@ export function nameFault(name: ByteString): string | undefined {
   return undefined;
 }
 
+/** What is wrong with the name of a stream beside a file's content, without the file's own and the colon. */
+export function streamFault(name: ByteString): string | undefined {
+  if (name === '') return 'names a stream without a name';
+  const text = Buffer.from(name, 'latin1').toString('utf8');
+  if (!isAscii(name) && text.includes('\ufffd')) return 'names a stream that is not UTF-8';
+  // oxlint-disable-next-line no-control-regex
+  if (/[\x00:/\\]/.test(name)) return 'names a stream that there cannot be';
+  return text.length > MAX_NAME ? `names a stream that is longer than ${MAX_NAME} characters` : undefined;
+}
+
 /** Why a path with slashes may lead out of where it begins. */
 export function escapeFault(path: ByteString): string | undefined {
   if (path.startsWith('/') || path.startsWith('\\')) return 'is absolute';

@@ -192,6 +192,10 @@ const GOLDEN: readonly Line[] = [
     '',
     { type: TarType.Symlink, linkname: 'C:\\Windows', pax: new Map([['MSWINDOWS.fileattr', '1040']]) },
   ],
+  ['Files/Link:Note', 'of the link', { pax: new Map() }],
+  ['Files/Set up'],
+  ['Files/Set up:Zone.Identifier', '[ZoneTransfer]', { pax: new Map() }],
+  ['Files/Set up:Größe', '', { pax: new Map() }],
   ['UtilityVM'],
   ['UtilityVM/Files'],
 ];
@@ -213,6 +217,57 @@ void test('each broken rule is found, with the entry that breaks it', async () =
     [[['/etc/x', '']], /^name: .* absolute/],
     [[['C:/x', '']], /^name: .* drive/],
     [[['Files/a:b', '']], /^name: .* stream/],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/o', ''],
+        ['Files/n:b', ''],
+      ],
+      /^name: "Files\/n:b" names an alternate data stream/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/n:b', undefined],
+      ],
+      /^name: "Files\/n:b" names an alternate data stream/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/n:', ''],
+      ],
+      /^name: .* without a name/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/n:b:$DATA', ''],
+      ],
+      /^name: .* stream that there cannot be/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/n:../../x', ''],
+      ],
+      /^name: .* stream that there cannot be/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        [`Files/n:${'x'.repeat(256)}`, ''],
+      ],
+      /^name: .* longer than 255/,
+    ],
+    [
+      [
+        ['Files/n', ''],
+        ['Files/n:b', ''],
+        ['Files/n:B', ''],
+      ],
+      /^collision: "Files\/n:B" is in the layer twice/,
+    ],
     [[['Files/NUL.txt', '']], /^name: .* device/],
     [[['Files/a.', '']], /^name: .* dot/],
     [[['etc/x', '']], /^root \(lives\): "etc\/x" is not below Files, Hives, UtilityVM/],

@@ -96,6 +96,29 @@ void test('the first layer of an image for Windows may be plain files, one on it
   }
 });
 
+void test('streams of Windows files become no files, and are refused where there is no room for them', async (t) => {
+  const layer = (name: string, length: number): Buffer =>
+    tarOf(
+      ['Files/'],
+      ['Files/a', 'x'],
+      [name, 's'.repeat(length)],
+      ['Files/b', 'x'],
+      ['UtilityVM/'],
+      ['UtilityVM/:s', ''],
+    );
+  const options = { system: 'windows', isBase: true } as const;
+  const dir = workDir(t);
+  await apply(dir, layer('Files/a:s', 100), options);
+  assert.deepEqual(readdirSync(join(dir, 'target')), ['a', 'b']);
+  assert.equal(readFileSync(join(dir, 'target/a'), 'utf8'), 'x');
+  const tooLong = /"Files\/a:s": a file can keep 65535 bytes in alternate data streams here/;
+  await assert.rejects(apply(workDir(t), layer('Files/a:s', 65_535), options), { code: 3, message: tooLong });
+  await assert.rejects(
+    apply(workDir(t), layer('Files/c:s', 1), options),
+    /invalid Windows layer: "Files\/c:s" names an/,
+  );
+});
+
 void test('no name leads out of the target', async (t) => {
   const dir = workDir(t);
   mkdirSync(join(dir, 'outside'));

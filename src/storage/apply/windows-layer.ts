@@ -1,4 +1,4 @@
-import { fsPath, TarType } from '../../archive/index.ts';
+import { fromByteString, fsPath, TarType } from '../../archive/index.ts';
 import type { ByteString, TarHeader, TarSink } from '../../archive/index.ts';
 import {
   defaultAttributes,
@@ -9,6 +9,8 @@ import {
   KEPT_RECORDS,
   LayerRules,
   linkTargetOnLinux,
+  MAX_KEPT_STREAMS,
+  NOTHING_KEPT,
   ownedDescriptor,
   parseSecurityDescriptor,
   splitRoot,
@@ -33,6 +35,14 @@ interface Ownership {
   readonly isDefault: boolean;
 }
 
+/** A file that was made, while its streams may follow. */
+interface StreamHolder {
+  readonly full: ByteString;
+  readonly kept: KeptRecords;
+  readonly streams: Map<ByteString, Buffer>;
+  size: number;
+}
+
 /**
  * Makes the files of a Windows layer: those below `Files`, each by the name that the layers below have for it, its records
  * kept beside it. What breaks a rule ends the work.
@@ -50,6 +60,9 @@ export class WindowsLayer implements TarSink {
   /** It may have been there before. */
   #isOld = false;
   #skips = false;
+  #holder: StreamHolder | undefined;
+  /** What is being read into. */
+  #stream: Buffer | undefined;
 
   constructor(options: ApplierOptions, layer: { readonly isBase: boolean }) {
     this.#rules = new LayerRules(layer, (finding) => {
@@ -77,6 +90,8 @@ export class WindowsLayer implements TarSink {
   entry(header: TarHeader): void {
     const entry = this.#rules.entry(header);
     this.#skips = true;
+    if (entry?.kind === 'stream') return this.#openStream(header, entry.stream);
+    this.#keepStreams();
     if (entry === undefined || entry.root !== 'Files' || entry.path === '') return;
     this.#skips = false;
     const path = this.#spelling.of(entry.path);
@@ -104,21 +119,45 @@ export class WindowsLayer implements TarSink {
 
   data(bytes: Uint8Array, offset: number): void {
     this.#rules.data(bytes);
+    this.#stream?.set(bytes, offset);
     if (!this.#skips) this.#applier.data(bytes, offset);
   }
 
   entryEnd(): void {
     this.#rules.entryEnd();
+    this.#stream = undefined;
     if (!this.#skips) this.#applier.entryEnd();
   }
 
   finish(): void {
     this.#rules.finish();
+    this.#keepStreams();
     this.#applier.finish();
   }
 
   close(): void {
     this.#applier.close();
+  }
+
+  /** Of what made no file, as the hives, nothing is kept. */
+  #openStream({ name, size }: TarHeader, stream: ByteString): void {
+    const holder = this.#holder;
+    if (holder === undefined) return;
+    holder.size += stream.length + size;
+    if (holder.size > MAX_KEPT_STREAMS) {
+      const shown = JSON.stringify(fromByteString(name));
+      throw invalidArgument(`${shown}: a file can keep ${MAX_KEPT_STREAMS} bytes in alternate data streams here`);
+    }
+    this.#stream = Buffer.alloc(size);
+    holder.streams.set(stream, this.#stream);
+  }
+
+  #keepStreams(): void {
+    const holder = this.#holder;
+    this.#holder = undefined;
+    if (holder === undefined || holder.streams.size === 0) return;
+    const value = encodeKeptRecords({ ...holder.kept, streams: holder.streams });
+    if (value !== undefined) setKeptRecords(holder.full, value);
   }
 
   #linkname(header: TarHeader, records: FileRecords): ByteString {
@@ -143,6 +182,7 @@ export class WindowsLayer implements TarSink {
     const kept = this.#kept;
     if (kept === undefined) return;
     this.#kept = undefined;
+    this.#holder = { full, kept, streams: new Map(), size: 0 };
     const value = encodeKeptRecords(kept);
     if (value !== undefined) setKeptRecords(full, value);
     else if (this.#isOld) removeKeptRecords(full);
@@ -163,6 +203,7 @@ function keptOf(header: TarHeader, records: FileRecords, isDefault: boolean): Ke
   const isLink = header.type === TarType.Symlink;
   const { attributes, descriptor, isMountPoint, extendedAttributes } = records;
   return {
+    ...NOTHING_KEPT,
     attributes: !isLink && attributes === defaultAttributes(header.type) ? undefined : attributes,
     descriptor: isDefault ? undefined : descriptor,
     isMountPoint,
@@ -182,7 +223,7 @@ export function setKeptRecords(full: ByteString, value: Uint8Array): void {
       if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP') continue;
       throw wrapError(
         error,
-        `failed to keep the Windows records of ${JSON.stringify(Buffer.from(full, 'latin1').toString('utf8'))}`,
+        `failed to keep the Windows records of ${JSON.stringify(fromByteString(full))}, ${value.length} bytes in one attribute`,
       );
     }
   }

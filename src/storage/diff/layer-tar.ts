@@ -4,13 +4,14 @@
  * capabilities are kept, names of owners are not.
  */
 import { readlinkSync } from 'node:fs';
-import { fsPath, TAR_TRAILER, TarType, XATTR_RECORD } from '../../archive/index.ts';
+import { fsPath, TAR_TRAILER, tarPadding, TarType, XATTR_RECORD } from '../../archive/index.ts';
 import type { ByteString, TarHeader } from '../../archive/index.ts';
 import { layerChanges, LayerTree, readXattr } from '../tree/index.ts';
 import type { LayerDirs, TreeEntry } from '../tree/index.ts';
 import { TarChunks } from './chunks.ts';
 import { deviceOf } from './device.ts';
-import { rootHeaders, WindowsDress } from './windows-dress.ts';
+import { rootHeaders, streamHeader, WindowsDress } from './windows-dress.ts';
+import type { DressedEntry } from './windows-dress.ts';
 import type { ImageSystem } from '../types.ts';
 
 const SECOND = 1_000_000_000n;
@@ -96,16 +97,29 @@ class LayerTar {
       return;
     }
     if (stat.isDirectory()) this.#folders.add(path);
-    this.#put(header, path, entry);
+    const dressed = this.#put(header, path, entry);
     if (header.type === TarType.File && header.size > 0) yield* this.chunks.file(entry.real, header.size);
+    this.#putStreams(dressed);
     for (const other of others) {
       this.parents(other);
       this.#link(header, other, path);
     }
   }
 
-  #put(header: TarHeader, path: ByteString, entry: TreeEntry): void {
-    this.chunks.header(this.#windows?.entry(header, path, entry) ?? header);
+  #put(header: TarHeader, path: ByteString, entry: TreeEntry): DressedEntry | undefined {
+    const dressed = this.#windows?.entry(header, path, entry);
+    this.chunks.header(dressed?.header ?? header);
+    return dressed;
+  }
+
+  /** After the content of what they belong to. */
+  #putStreams(dressed: DressedEntry | undefined): void {
+    if (dressed === undefined) return;
+    for (const [name, bytes] of dressed.streams) {
+      this.chunks.header(streamHeader(dressed.header, name, bytes.length));
+      this.chunks.push(bytes);
+      this.chunks.push(tarPadding(bytes.length));
+    }
   }
 
   #link(header: TarHeader, path: ByteString, source: ByteString): void {
@@ -123,7 +137,7 @@ class LayerTar {
     if (entry === undefined)
       throw Object.assign(new Error(`ENOENT: no such file or directory, stat '${parent}'`), { code: 'ENOENT' });
     this.parents(parent);
-    this.#put(this.#header(parent, entry), parent, entry);
+    this.#putStreams(this.#put(this.#header(parent, entry), parent, entry));
   }
 
   #header(path: ByteString, { stat, real }: TreeEntry): TarHeader {

@@ -50,6 +50,17 @@ export function rootHeaders(): readonly TarHeader[] {
   });
 }
 
+/** An entry as Windows wants it, and what is to follow its content. */
+export interface DressedEntry {
+  readonly header: TarHeader;
+  readonly streams: ReadonlyMap<ByteString, Uint8Array>;
+}
+
+/** Of an alternate data stream: right behind its file, which alone has records. */
+export function streamHeader({ pax: _pax, ...holder }: TarHeader, stream: ByteString, size: number): TarHeader {
+  return { ...holder, name: `${holder.name}:${stream}`, type: TarType.File, linkname: '', size };
+}
+
 /** Gives the entries of a layer what Windows wants of them: their place below `Files`, and their records. */
 export class WindowsDress {
   readonly #upper: LayerTree;
@@ -68,7 +79,7 @@ export class WindowsDress {
   }
 
   /** Throws InvalidArgument for what Windows cannot have. `path` is the entry's, without a slash at its end. */
-  entry(header: TarHeader, path: ByteString, { real }: TreeEntry): TarHeader {
+  entry(header: TarHeader, path: ByteString, { real }: TreeEntry): DressedEntry {
     this.#checkName(path);
     const { type } = header;
     if (!LAYER_TYPES.includes(type))
@@ -83,8 +94,10 @@ export class WindowsDress {
         ? (kept.attributes ?? this.#linkAttributes(path))
         : (kept.attributes ?? defaultAttributes(type));
     const account = accountOfId(header.uid);
-    const dressed = { ...header, linkname, ...(account === undefined ? {} : { uid: 0, gid: 0 }) };
-    return this.#dressed(dressed, kept, account?.sid, attributes);
+    // The names of a folder's streams begin with its own, which has no slash then.
+    const name = kept.streams.size === 0 ? header.name : path;
+    const dressed = { ...header, name, linkname, ...(account === undefined ? {} : { uid: 0, gid: 0 }) };
+    return { header: this.#dressed(dressed, kept, account?.sid, attributes), streams: kept.streams };
   }
 
   /** Another name of a file of the layer: the importer reads nothing but the two names. */
