@@ -26,12 +26,12 @@ import type { GatewayForwarder } from './forwarder.ts';
 import { GatewaySession } from './gateway-session.ts';
 import { resolveModeFromWire } from './gateway-wire.ts';
 import { ImageFrontend } from './image-frontend.ts';
-import type { ActiveRecord } from './history/index.ts';
+import type { ActiveRecord, BuildOutcome } from './history/index.ts';
 import type { LazyRef } from './lazy-ref.ts';
 import { mapResultAsync } from './map-result.ts';
 import { TRACE_VALUE } from '../trace/index.ts';
 import type { TraceContext } from '../trace/index.ts';
-import { keepProvenance } from './provenance/history-provenance.ts';
+import { prepareProvenance } from './provenance/history-provenance.ts';
 import { InputProducers } from './provenance/input-producers.ts';
 import { beginInvocation, ProvenanceMaker } from './provenance/provenance.ts';
 import { RequestScope } from './provenance/request-scope.ts';
@@ -145,6 +145,7 @@ export class Builds {
 
   async #solve(request: SolveRequest, signal: AbortSignal, traceParent?: TraceContext): Promise<Map<string, string>> {
     checkRequest(request);
+    await this.#env.history.settle(request.Ref);
     const entitlements = grantEntitlements(request.Entitlements, this.#env.entitlements);
     const deviceGrants = parseDeviceGrants(request.Entitlements);
     const chosen = exportersOf(request);
@@ -205,8 +206,7 @@ export class Builds {
       job.closeProgress();
       await logging;
       if (record !== undefined) {
-        const results = await this.#keepResults(outcome, provenance, attestations, sessions);
-        await record.finish({ response: metadataOf(outcome), results, images: this.#env.content });
+        await record.finish(await this.#outcomeOf(outcome, provenance, attestations, sessions));
       }
       return response;
     } catch (thrown) {
@@ -214,12 +214,8 @@ export class Builds {
       abort.abort(error);
       job.closeProgress();
       await logging;
-      const results = await this.#keepResults(outcome, provenance, attestations, sessions).catch((e: unknown) => {
-        logger.warn('provenance could not be kept', { ref: request.Ref, error: e });
-        return new Map<string, (Descriptor | undefined)[]>();
-      });
       await record
-        ?.finish({ error, response: metadataOf(outcome), results, images: this.#env.content })
+        ?.finish({ ...(await this.#outcomeOf(outcome, provenance, attestations, sessions)), error })
         .catch((e: unknown) => logger.warn('history record could not be saved', { ref: request.Ref, error: e }));
       throw error;
     } finally {
@@ -302,22 +298,28 @@ export class Builds {
     return provenance.attest(scanned, captures, attestations.provenance, { signal, sessions: () => sessions });
   }
 
-  /** What the history shows of a result: what exporters made of it and how it was made. */
-  async #keepResults(
-    { result, captures, descriptors }: Outcome,
+  /** What the history shows of a build: what exporters made of its result and how it was made. */
+  async #outcomeOf(
+    outcome: Outcome,
     maker: ProvenanceMaker,
     { builderId }: AttestationsWanted,
     sessions: readonly string[],
-  ): Promise<Map<string, (Descriptor | undefined)[]>> {
-    const results = new Map<string, (Descriptor | undefined)[]>();
-    if (result !== undefined && captures !== undefined) {
-      const { content } = this.#env.history;
-      const context = { sessions: () => sessions };
-      const kept = await keepProvenance(result, captures, maker, { builderId, content, context });
-      for (const [id, descriptor] of kept) results.set(id, [descriptor]);
+  ): Promise<BuildOutcome> {
+    const { result, captures, descriptors } = outcome;
+    const whole: BuildOutcome = {
+      response: metadataOf(outcome),
+      results: new Map(descriptors.some((d) => d !== undefined) ? [['', descriptors]] : []),
+      images: this.#env.content,
+    };
+    if (result === undefined || captures === undefined) return whole;
+    const { content } = this.#env.history;
+    const context = { sessions: () => sessions };
+    try {
+      return { ...whole, attest: await prepareProvenance(result, captures, maker, { builderId, content, context }) };
+    } catch (error) {
+      logger.warn('provenance could not be kept', { error });
+      return whole;
     }
-    if (descriptors.some((d) => d !== undefined)) results.set('', [...(results.get('') ?? []), ...descriptors]);
-    return results;
   }
 
   async #result(

@@ -144,7 +144,7 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
     async status(request, out, call) {
       sendTimestamp(call);
       let job: Awaited<ReturnType<typeof solver.waitFor>> | undefined = solver.find(request.Ref);
-      const stored = job === undefined ? history.statusOf(request.Ref) : undefined;
+      const stored = job === undefined ? await history.statusOf(request.Ref) : undefined;
       if (stored !== undefined) {
         for await (const message of stored) await out.write(message);
         return;

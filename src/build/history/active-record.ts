@@ -12,6 +12,7 @@ import { keepImage } from './kept-images.ts';
 import type { OpenTrace } from './late-spans.ts';
 import { StatusLogWriter } from './status-log.ts';
 import type { StatusLog } from './status-log.ts';
+import type { WriteRecord } from './unwritten-records.ts';
 import { BuildTrace, encodeTrace, TRACE_MEDIA_TYPE } from './trace.ts';
 import { toTimestamp } from './wire-time.ts';
 
@@ -39,6 +40,8 @@ export interface BuildOutcome {
    * exporters made, in their order, with a hole for one that made no descriptor.
    */
   readonly results?: ReadonlyMap<string, readonly (Descriptor | undefined)[]>;
+  /** Makes more of them, in the history's content, when nobody waits for the build any more. */
+  readonly attest?: () => Promise<ReadonlyMap<string, readonly Descriptor[]>>;
   /** Where the images among the results can be read. */
   readonly images?: ContentProvider;
 }
@@ -48,7 +51,10 @@ export interface ActiveRecord {
   readonly log: StatusLog;
   /** The trace that its steps belong to: the client's, or one of its own. */
   readonly traceId: string;
-  /** Once. Throws Internal when the build succeeded and its record could not be written. */
+  /**
+   * Once. Throws Internal when the build succeeded and its log could not be kept. The record itself is written a little
+   * later, and by then for everybody who asks the history: a daemon that is killed in between has none.
+   */
   finish(outcome: BuildOutcome): Promise<void>;
   /** As if the build had never begun. Does nothing after {@link finish}. */
   discard(): Promise<void>;
@@ -60,6 +66,8 @@ export interface RecordKeeper {
   readonly traces: TraceCollector;
   /** Commits of blobs and their removal exclude each other. */
   committing<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs `write` when it is in nobody's way, as one of the commits. Resolves before or after that. */
+  later(ref: string, write: WriteRecord): Promise<void>;
   /** Stores and tells the listeners. `trace` gets what is still to come, and is the history's from then on. */
   completed(record: BuildHistoryRecord, trace: OpenTrace): void;
   /** It is no longer active, and is not stored. */
@@ -117,25 +125,39 @@ export class BuildInProgress implements ActiveRecord {
     return this.#trace.traceId;
   }
 
+  /** Until {@link finish} or {@link discard} begins. */
+  get isRunning(): boolean {
+    return !this.#ended;
+  }
+
   async finish(outcome: BuildOutcome): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     const completedAt = nowNs();
+    let failure: unknown;
+    let logs: WireDescriptor | undefined;
     await this.#keeper.committing(async () => {
-      let failure: unknown;
-      let logs: WireDescriptor | undefined;
       try {
         logs = await this.#writer.commit();
       } catch (error) {
         failure = this.#failed(error);
       }
-      const error = outcome.error ?? failure;
       await this.#keepImages(outcome);
-      const { total, cached, completed, warnings } = this.#writer.counts;
+    });
+    const error = outcome.error ?? failure;
+    await this.#keeper.later(this.record.Ref, () => this.#write({ ...outcome, error }, completedAt, logs));
+    // The build's own error is the one to tell.
+    if (failure !== undefined && outcome.error === undefined) throw failure;
+  }
+
+  async #write(outcome: BuildOutcome, completedAt: TimeNs, logs: WireDescriptor | undefined): Promise<void> {
+    const { error } = outcome;
+    const { total, cached, completed, warnings } = this.#writer.counts;
+    try {
       const trace = this.#openTrace(completedAt, error);
       const record: BuildHistoryRecord = {
         ...this.record,
-        ...resultsOf(outcome),
+        ...resultsOf(outcome.results, await this.#attested(outcome)),
         ...(error === undefined ? {} : await this.#errorOf(error)),
         CompletedAt: toTimestamp(completedAt),
         logs,
@@ -146,16 +168,22 @@ export class BuildInProgress implements ActiveRecord {
         numCompletedSteps: completed,
         numWarnings: warnings,
       };
-      try {
-        this.#keeper.completed(record, trace);
-      } catch (thrown) {
-        this.#recording.stop();
-        failure = this.#failed(thrown);
-        this.#keeper.dropped(record.Ref);
-      }
-      // The build's own error is the one to tell.
-      if (failure !== undefined && outcome.error === undefined) throw failure;
-    });
+      this.#keeper.completed(record, trace);
+    } catch (thrown) {
+      this.#recording.stop();
+      this.#failed(thrown);
+      this.#keeper.dropped(this.record.Ref);
+    }
+  }
+
+  /** A record without attestations is better than none. */
+  async #attested({ attest }: BuildOutcome): Promise<ReadonlyMap<string, readonly Descriptor[]>> {
+    try {
+      return (await attest?.()) ?? new Map();
+    } catch (error) {
+      logger.warn('provenance could not be kept', { ref: this.record.Ref, error });
+      return new Map();
+    }
   }
 
   #failed(cause: unknown): Error {
@@ -220,8 +248,14 @@ export class BuildInProgress implements ActiveRecord {
   }
 }
 
-function resultsOf(outcome: BuildOutcome): Pick<BuildHistoryRecord, 'Result' | 'Results'> {
-  const all = [...(outcome.results ?? [])].map(([platform, list]) => [platform, resultInfo(list)] as const);
+function resultsOf(
+  results: BuildOutcome['results'] = new Map(),
+  attested: ReadonlyMap<string, readonly Descriptor[]>,
+): Pick<BuildHistoryRecord, 'Result' | 'Results'> {
+  const platforms = [...new Set([...attested.keys(), ...results.keys()])];
+  const all = platforms.map(
+    (id) => [id, resultInfo([...(attested.get(id) ?? []), ...(results.get(id) ?? [])])] as const,
+  );
   return {
     Result: all.find(([platform]) => platform === '')?.[1],
     Results: new Map(all.filter(([platform]) => platform !== '')),

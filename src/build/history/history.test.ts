@@ -197,16 +197,68 @@ void describe('build history', () => {
     assert.ok(again.content.find(provenance.digest));
 
     const log: StatusResponse[] = [];
-    for await (const response of again.statusOf('one') ?? []) log.push(response);
+    for await (const response of (await again.statusOf('one')) ?? []) log.push(response);
     assert.deepEqual(
       log.map((r) => Buffer.from(StatusResponse.encode(r).finish())),
       [first, second].map((r) => Buffer.from(StatusResponse.encode(r).finish())),
     );
-    assert.equal(again.statusOf('two'), undefined);
+    assert.equal(await again.statusOf('two'), undefined);
     const bytes = await readBlob(again.content, { digest: record.logs?.digest as Digest, size: 0 });
     assert.equal(Buffer.from(bytes).readUInt32LE(), StatusResponse.encode(first).finish().length);
     assert.equal(record.logs?.mediaType, 'application/vnd.buildkit.status.v0');
     assert.equal(record.logs?.size, BigInt(bytes.length));
+  });
+
+  void it('writes records after the answer, and at the latest for whoever asks or when it closes', async (t) => {
+    const { history, root } = open(t);
+    // It runs, so the records of the others wait.
+    begin(history, 'running');
+    let made = 0;
+    const attest = async (): Promise<Map<string, Descriptor[]>> => {
+      made++;
+      const mediaType = 'application/vnd.in-toto+json';
+      return new Map([['', [{ mediaType, digest: await putBlob(history, 'provenance'), size: 10 }]]]);
+    };
+    await build(history, 'one', { attest });
+    await build(history, 'two', { attest });
+    assert.equal(made, 0);
+    assert.ok(await history.statusOf('one'));
+    assert.equal(made, 1);
+    const [{ record }] = await stored(history, { Ref: 'two' });
+    assert.equal(record?.Result?.Attestations.length, 1);
+    await build(history, 'three', { attest });
+    await build(history, 'failing', {
+      attest: async () => {
+        throw new Error('no room');
+      },
+    });
+    const finishing = begin(history, 'finishing').finish({ attest });
+    await history.close();
+    await finishing;
+    const { history: again } = open(t, { root });
+    const events = await stored(again);
+    assert.deepEqual(refs(events), ['failing', 'finishing', 'one', 'three', 'two']);
+    assert.deepEqual(
+      events.map((event) => event.record?.Result?.Attestations.length ?? 0),
+      [0, 1, 1, 1, 1],
+    );
+  });
+
+  void it('keeps blobs of records that are not written yet from sweeps', async (t) => {
+    const { history } = open(t);
+    begin(history, 'running');
+    const attest = async (): Promise<Map<string, Descriptor[]>> => {
+      const mediaType = 'application/vnd.in-toto+json';
+      return new Map([['', [{ mediaType, digest: await putBlob(history, 'provenance'), size: 10 }]]]);
+    };
+    await build(history, 'one', { attest });
+    await build(history, 'two', { attest });
+    await history.update({ Ref: 'one', Pinned: false, Delete: true, Finalize: false });
+    const [{ record }] = await stored(history, { Ref: 'two' });
+    const digest = record?.Result?.Attestations[0]?.digest as Digest;
+    assert.ok(history.content.find(digest));
+    await history.sweep();
+    assert.ok(history.content.find(digest));
   });
 
   void it('keeps the error short in the record and whole in a blob', async (t) => {
@@ -287,11 +339,11 @@ void describe('build history', () => {
     const listener = history.listen(request);
     assert.equal((await listener.next()).value?.record?.Ref, 'watched');
     await history.update({ Ref: 'watched', Pinned: false, Delete: true, Finalize: false });
-    assert.ok(history.statusOf('watched'));
+    assert.ok(await history.statusOf('watched'));
     assert.deepEqual(await stored(history), []);
     await assert.rejects(history.listen(request).next(), /ref watched is deleted: file does not exist/);
     await listener.return(undefined);
-    assert.equal(history.statusOf('watched'), undefined);
+    assert.equal(await history.statusOf('watched'), undefined);
     await history.sweep();
     assert.deepEqual(await blobs(history), []);
   });

@@ -26,6 +26,8 @@ import type { OpenTrace } from './late-spans.ts';
 import { RecordTable } from './record-table.ts';
 import type { RecordSummary } from './record-table.ts';
 import { LOG_WRITE, replayStatusLog } from './status-log.ts';
+import { UnwrittenRecords } from './unwritten-records.ts';
+import type { WriteRecord } from './unwritten-records.ts';
 
 const SWEEP_MS = 120_000;
 /** From the start, which it would slow down, to the first sweep. */
@@ -57,6 +59,7 @@ export class History {
   readonly #timer: NodeJS.Timeout;
   #soon: NodeJS.Timeout | undefined;
   readonly #keeper: RecordKeeper;
+  readonly #unwritten = new UnwrittenRecords(() => [...this.#active.values()].some((build) => build.isRunning));
   readonly #late = new LateSpans((ref, received, own) => this.#rewriteTrace(ref, received, own));
   #closed: Promise<void> | undefined;
 
@@ -69,6 +72,7 @@ export class History {
       content,
       traces: options.traces ?? new TraceCollector(),
       committing: (work) => this.#blobs.run(work),
+      later: (ref, write) => this.#later(ref, write),
       completed: (record, trace) => this.#complete(record, trace),
       dropped: (ref) => this.#drop(ref),
     };
@@ -88,6 +92,22 @@ export class History {
     this.#active.set(facts.ref, build);
     this.#send({ type: BuildHistoryEventType.STARTED, record: build.record });
     return build;
+  }
+
+  /** The blobs of a record are safe from sweeps as long as its build is active. */
+  async #later(ref: string, write: WriteRecord): Promise<void> {
+    const exclusive = (): Promise<void> => this.#blobs.run(write);
+    await (this.#closed === undefined ? this.#unwritten.add(ref, exclusive) : exclusive());
+  }
+
+  /** Builds ended whose records are not written. */
+  get #owesRecords(): boolean {
+    return [...this.#active.values()].some((build) => !build.isRunning);
+  }
+
+  /** Resolves when what is known of builds that ended, or of that one, can be read. */
+  async settle(ref = ''): Promise<void> {
+    await this.#unwritten.settle(ref === '' ? undefined : ref);
   }
 
   #complete(record: BuildHistoryRecord, trace: OpenTrace): void {
@@ -116,6 +136,7 @@ export class History {
   #drop(ref: string): void {
     this.#active.delete(ref);
     this.#sendDeleted(ref);
+    this.#unwritten.idle();
   }
 
   #send(event: BuildHistoryEvent): void {
@@ -130,6 +151,8 @@ export class History {
   async *listen(request: BuildHistoryRequest, signal?: AbortSignal): AsyncGenerator<BuildHistoryEvent> {
     this.#mustBeOpen();
     const { Ref: ref } = request;
+    await this.settle(ref);
+    this.#mustBeOpen();
     if (ref !== '' && this.#doomed.has(ref)) throw notFound(`ref ${ref} is deleted: file does not exist`);
     // Taken before anything is sent: what comes later arrives in the queue.
     const running = [...this.#active.values()].filter(({ record }) => ref === '' || record.Ref === ref);
@@ -203,9 +226,13 @@ export class History {
   async update(request: UpdateBuildHistoryRequest): Promise<void> {
     this.#mustBeOpen();
     const { Ref: ref } = request;
+    await this.settle(ref);
+    this.#mustBeOpen();
     if (request.Delete) {
       if (!this.#table.has(ref)) throw unknownRef(ref);
-      if (this.#delete(ref)) await this.#blobs.run(() => this.#collect());
+      if (!this.#delete(ref)) return;
+      await this.settle();
+      await this.#blobs.run(() => this.#collect());
       return;
     }
     if (request.Finalize) return this.#late.end(ref);
@@ -229,7 +256,9 @@ export class History {
   }
 
   /** The log of a build that ended, again; undefined when there is no such build. */
-  statusOf(ref: string): AsyncIterable<StatusResponse> | undefined {
+  async statusOf(ref: string): Promise<AsyncIterable<StatusResponse> | undefined> {
+    this.#mustBeOpen();
+    await this.settle(ref);
     this.#mustBeOpen();
     const record = this.#table.find(ref);
     if (record === undefined) return undefined;
@@ -244,6 +273,7 @@ export class History {
   /** Deletes what is both beyond the newest and too old; pinned records do not count. */
   async sweep(): Promise<void> {
     this.#mustBeOpen();
+    await this.settle();
     await this.#blobs.run(async () => {
       if (this.#closed !== undefined) return;
       for (const { ref } of this.#expired()) this.#delete(ref);
@@ -263,9 +293,11 @@ export class History {
 
   /**
    * Removes blobs that no record names, and gives the room of deleted records back. A blob that is younger than a running
-   * build may be that build's, and one that somebody writes now may be named soon: a later sweep sees to those.
+   * build may be that build's, and one that somebody writes now may be named soon, as may any that was there while a build
+   * ended whose record is not written yet: a later sweep sees to those.
    */
   async #collect(): Promise<void> {
+    if (this.#owesRecords) return;
     const named = this.#namedBlobs();
     for await (const { digest } of this.content.list()) {
       if (this.#closed !== undefined || this.#isWrittenByOthers()) return;
@@ -319,8 +351,13 @@ export class History {
     try {
       await Promise.all(Array.from(this.#active.values(), (build) => build.discard()));
     } finally {
+      while (this.#owesRecords) {
+        await this.#unwritten.settle();
+        // One that is being finished comes next.
+        await setImmediate();
+      }
       for (const listener of this.#listeners) listener.end();
-      // A record that is being finished, or a sweep, still writes.
+      // A sweep still writes.
       await this.#blobs.run(() => this.#db.close());
     }
   }

@@ -13,28 +13,17 @@ const VERSION = 'v1';
 
 /**
  * Every build's provenance is kept in full, whatever the client asked for: bare predicates as blobs, by platform, '' for a
- * result without. The same blob stays as long as the record that names it.
+ * result without. The same blob stays as long as the record that names it. What it takes of the result is taken at once; what
+ * is returned writes the blobs into `content`, and may do so when the result is released.
  */
-export async function keepProvenance(
+export async function prepareProvenance(
   result: BuildResult<LazyRef | undefined>,
   captures: ResultCaptures,
   maker: ProvenanceMaker,
   options: { readonly builderId: string; readonly content: ContentStore; readonly context: StorageContext },
-): Promise<Map<string, Descriptor>> {
+): Promise<() => Promise<Map<string, Descriptor[]>>> {
   const { builderId, content, context } = options;
-  const keep = async (ref: LazyRef, capture: Capture): Promise<Descriptor> => {
-    const full = { version: VERSION, mode: 'max', builderId, reproducible: false, captureUsage: true } as const;
-    const bytes = await maker.predicate(ref, capture, full, context);
-    const writer = await content.writer(`history-provenance-${randomId()}`);
-    try {
-      await writer.write(bytes);
-      const digest = await writer.commit({ size: bytes.length });
-      const annotations = { 'in-toto.io/predicate-type': predicateType(VERSION) };
-      return { mediaType: STATEMENT_MEDIA_TYPE, digest, size: bytes.length, annotations };
-    } finally {
-      await writer.abort();
-    }
-  };
+  const full = { version: VERSION, mode: 'max', builderId, reproducible: false, captureUsage: true } as const;
   const all: [string, LazyRef | undefined, Capture | undefined][] = [
     ['', result.ref, captures.ref],
     ...[...(result.refs ?? [])].map(([id, ref]): [string, LazyRef | undefined, Capture | undefined] => [
@@ -43,9 +32,25 @@ export async function keepProvenance(
       captures.refs.get(id),
     ]),
   ];
-  const kept = new Map<string, Descriptor>();
+  const prepared = new Map<string, () => Uint8Array>();
   for (const [id, ref, capture] of all) {
-    if (ref !== undefined && capture !== undefined) kept.set(id, await keep(ref, capture));
+    if (ref !== undefined && capture !== undefined) prepared.set(id, await maker.prepare(ref, capture, full, context));
   }
-  return kept;
+  return async () => {
+    const kept = new Map<string, Descriptor[]>();
+    for (const [id, encode] of prepared) kept.set(id, [await keep(encode(), content)]);
+    return kept;
+  };
+}
+
+async function keep(predicate: Uint8Array, content: ContentStore): Promise<Descriptor> {
+  const writer = await content.writer(`history-provenance-${randomId()}`);
+  try {
+    await writer.write(predicate);
+    const digest = await writer.commit({ size: predicate.length });
+    const annotations = { 'in-toto.io/predicate-type': predicateType(VERSION) };
+    return { mediaType: STATEMENT_MEDIA_TYPE, digest, size: predicate.length, annotations };
+  } finally {
+    await writer.abort();
+  }
 }

@@ -13,7 +13,7 @@ import type { LazyRef } from '../lazy-ref.ts';
 import { describeBuild } from './build-steps.ts';
 import { readGitUrl } from './read-git-url.ts';
 import type { ResultCaptures } from './result-captures.ts';
-import { stepLayers } from './step-layers.ts';
+import { layersBelow, layersJson } from './step-layers.ts';
 
 type LazyResult = BuildResult<LazyRef | undefined>;
 
@@ -73,6 +73,8 @@ function incompleteError(capture: Capture): BuildError {
   });
 }
 
+type PredicateOptions = Pick<ProvenanceOptions, 'version' | 'mode' | 'builderId' | 'reproducible' | 'captureUsage'>;
+
 export class ProvenanceMaker {
   readonly #invocation: Invocation;
 
@@ -84,26 +86,40 @@ export class ProvenanceMaker {
   async predicate(
     ref: LazyRef,
     capture: Capture,
-    options: Pick<ProvenanceOptions, 'version' | 'mode' | 'builderId' | 'reproducible' | 'captureUsage'>,
+    options: PredicateOptions,
     context: StorageContext,
   ): Promise<Uint8Array> {
+    const encode = await this.prepare(ref, capture, options, context);
+    return encode();
+  }
+
+  /** What is to be known of the ref and of the machine is taken now; the predicate can be made when the ref is released. */
+  async prepare(
+    ref: LazyRef,
+    capture: Capture,
+    options: PredicateOptions,
+    context: StorageContext,
+  ): Promise<() => Uint8Array> {
     const { id, started, compatibilityVersion, customEnv } = this.#invocation;
     const finished = this.#invocation.finished();
     const frontend = capture.request?.frontend;
-    const text = encodePredicate(options.version, {
-      capture,
-      builderId: options.builderId,
-      reproducible: options.reproducible,
-      invocationId: id,
-      started,
-      finished,
-      compatibilityVersion,
-      details: options.mode === 'min' ? undefined : await this.#details(ref, capture, options.captureUsage, context),
-      dockerfileVersion: frontend === 'dockerfile.v0' ? VERSION.dockerfile : undefined,
-      customEnv,
-      readGitUrl,
-    });
-    return Buffer.from(text);
+    const details = options.mode === 'min' ? undefined : await this.#details(ref, capture, options, context);
+    return () =>
+      Buffer.from(
+        encodePredicate(options.version, {
+          capture,
+          builderId: options.builderId,
+          reproducible: options.reproducible,
+          invocationId: id,
+          started,
+          finished,
+          compatibilityVersion,
+          details: details?.(),
+          dockerfileVersion: frontend === 'dockerfile.v0' ? VERSION.dockerfile : undefined,
+          customEnv,
+          readGitUrl,
+        }),
+      );
   }
 
   /** The result with what a client wants to have attested for each of its platforms. */
@@ -134,15 +150,23 @@ export class ProvenanceMaker {
     return { ...result, attestations };
   }
 
-  async #details(ref: LazyRef, capture: Capture, withUsage: boolean, context: StorageContext): Promise<BuildDetails> {
-    const { buildConfig, source, numbers } = describeBuild(ref.definition, withUsage ? capture.usage : undefined);
-    const layers = await stepLayers(await ref.result(context.signal), numbers, context);
-    const samples = withUsage ? this.#invocation.usage.stop() : [];
-    return {
-      buildConfig,
-      source,
-      layers,
-      sysUsage: samples.length === 0 ? undefined : (samples as unknown as GoJsonValue),
+  async #details(
+    ref: LazyRef,
+    capture: Capture,
+    { captureUsage }: PredicateOptions,
+    context: StorageContext,
+  ): Promise<() => BuildDetails> {
+    const { definition } = ref;
+    const layers = await layersBelow(await ref.result(context.signal), context);
+    const samples = captureUsage ? this.#invocation.usage.stop() : [];
+    return () => {
+      const { buildConfig, source, numbers } = describeBuild(definition, captureUsage ? capture.usage : undefined);
+      return {
+        buildConfig,
+        source,
+        layers: layersJson(layers, numbers),
+        sysUsage: samples.length === 0 ? undefined : (samples as unknown as GoJsonValue),
+      };
     };
   }
 

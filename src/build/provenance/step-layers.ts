@@ -49,26 +49,42 @@ async function existingLayers(
   return [];
 }
 
-/** Which layers the steps below a result made, as far as they are made: by `step<number>:<output>`, each chain once. */
-export async function stepLayers(
-  result: CachedResult,
-  numbers: StepNumbers,
-  context: StorageContext,
-): Promise<GoJsonValue | undefined> {
-  const chains = new Map<string, Map<string, readonly Descriptor[]>>();
+/** Chains of layers that one output of a step made. */
+export interface MadeLayers {
+  /** The step's op. */
+  readonly vertex: string;
+  readonly output: number;
+  readonly chains: readonly (readonly Descriptor[])[];
+}
+
+/** Which layers the steps below a result made, as far as they are made: each chain once. */
+export async function layersBelow(result: CachedResult, context: StorageContext): Promise<readonly MadeLayers[]> {
+  const made = new Map<string, { vertex: string; output: number; chains: Map<string, readonly Descriptor[]> }>();
   const keys = keysBelow(result.cacheKeys.slice(0, 1));
   // A key that was made before its result was stored does not know where that is.
   const managers = [...new Set(keys.flatMap((key) => [...key.stored.keys()]))];
   for (const key of keys) {
-    const number = key.vertex === undefined ? undefined : numbers.get(key.vertex);
-    if (number === undefined || key.exportCache === false) continue;
+    const { vertex, output } = key;
+    if (vertex === undefined || key.exportCache === false) continue;
     const layers = await existingLayers(key, managers, context);
     if (layers.length === 0) continue;
-    const step = `step${number}:${key.output}`;
-    const known = chains.get(step) ?? new Map<string, readonly Descriptor[]>();
-    const id = layers.map((layer) => layer.digest).join();
-    if (!known.has(id)) chains.set(step, known.set(id, layers));
+    const id = `${vertex}:${output}`;
+    const known = made.get(id) ?? { vertex, output, chains: new Map<string, readonly Descriptor[]>() };
+    const chain = layers.map((layer) => layer.digest).join();
+    if (!known.chains.has(chain)) known.chains.set(chain, layers);
+    made.set(id, known);
   }
-  if (chains.size === 0) return undefined;
-  return new Map([...chains].map(([step, known]) => [step, [...known.values()].map((l) => l.map(layerJson))]));
+  return [...made.values()].map(({ chains, ...rest }) => ({ ...rest, chains: [...chains.values()] }));
+}
+
+/** By `step<number>:<output>`; what is not among the steps is left out. */
+export function layersJson(made: readonly MadeLayers[], numbers: StepNumbers): GoJsonValue | undefined {
+  const shown = made.filter(({ vertex }) => numbers.has(vertex));
+  if (shown.length === 0) return undefined;
+  return new Map(
+    shown.map(({ vertex, output, chains }) => [
+      `step${numbers.get(vertex)}:${output}`,
+      chains.map((layers) => layers.map(layerJson)),
+    ]),
+  );
 }

@@ -65,6 +65,8 @@ export class LayerBlobs {
     try {
       if (options.create) this.#core.finalize(record);
       const chain = this.#core.store.layerChain(record);
+      // Most often it is the uppermost that has none.
+      if (!options.create && chain.findLast((layer) => this.#owner(layer).data.blob === undefined)) return undefined;
       const layers = await mapConcurrent(chain, 4, (layer) => this.#layer(layer, compression, options, context));
       if (layers.some((layer) => layer === undefined)) return undefined;
       this.#saveChainIds(chain);
