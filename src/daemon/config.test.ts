@@ -67,3 +67,32 @@ test('sizes and durations', () => {
   assert.equal(parseDurationNs('90'), 90_000_000_000n);
   assert.throws(() => parseDurationNs('soon'), /invalid duration soon/);
 });
+
+test('limits have a section of their own', () => {
+  const defaults = parseConfig('').limits;
+  assert.deepEqual(defaults, { sourceIdleMs: 300_000, registryIdleMs: 60_000, archive: {} });
+  const { limits } = parseConfig(`
+    [limits]
+      sourceIdleTimeout = "90s"
+      registryIdleTimeout = 30
+      [limits.archive]
+        maxEntries = 10
+        maxDepth = 20
+        maxTotalSize = "1GB"
+        maxFileSize = 1000
+        maxRatio = 50
+  `);
+  assert.deepEqual(limits, {
+    sourceIdleMs: 90_000,
+    registryIdleMs: 30_000,
+    archive: { maxEntries: 10, maxDepth: 20, maxTotalBytes: 2 ** 30, maxFileBytes: 1000, maxRatio: 50 },
+  });
+  for (const [text, says] of [
+    ['[limits]\nsourceIdleTimeout = "5ms"', /limits\.sourceIdleTimeout must be between/],
+    ['[limits]\nregistryIdleTimeout = "x"', /invalid duration x/],
+    ['[limits.archive]\nmaxDepth = 0', /limits\.archive\.maxDepth must be greater than 0/],
+    ['[limits.archive]\nmaxTotalSize = "10%"', /limits\.archive\.maxTotalSize must be a size/],
+  ] as const) {
+    assert.throws(() => parseConfig(text), says);
+  }
+});

@@ -50,8 +50,6 @@ export interface Daemon {
 
 const GRACE_MS = 3000;
 const CACHE_ID = 'local';
-/** How long a server of a file may be silent: some make what they send while one waits. */
-const HTTP_IDLE_MS = 300_000;
 
 /** Upstream's text (cmd/buildkitd/main.go). */
 function lockRoot(root: string): { release(): void } {
@@ -141,9 +139,9 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
 
   const sessions = new SessionRegistry();
   stack.defer(() => sessions.close());
-  const registry = createRegistry({ hosts: config.registries });
+  const registry = createRegistry({ hosts: config.registries, idleTimeoutMs: config.limits.registryIdleMs });
   stack.defer(() => registry.close());
-  const http = new Transport({ idleTimeoutMs: HTTP_IDLE_MS });
+  const http = new Transport({ idleTimeoutMs: config.limits.sourceIdleMs });
   stack.defer(() => http.close());
 
   let imageDeps: ImageDeps | undefined;
@@ -152,6 +150,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     snapshotter: snapshotterName(config.oci.snapshotter),
     kernel: linuxKernel,
     downloads: config.maxRegistryConcurrency,
+    archiveLimits: config.limits.archive,
     makeRoom: () => reserve.lend(),
     reopenProvider: (origin) => (imageDeps === undefined ? undefined : createReopenProvider(imageDeps)(origin)),
   });
@@ -177,7 +176,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   stack.defer(() => history.close());
 
   const { accessor, hasher } = storage;
-  const allSources = createSources({ ...deps, accessor, hasher, http });
+  const allSources = createSources({ ...deps, accessor, hasher, http, gitIdleMs: config.limits.sourceIdleMs });
   const sources = new SourceSet(allSources);
   const cache = createCacheManager(CACHE_ID, openKeyStore(storage.db), createResultStore(accessor, worker.id));
   const solver = createSolver({
@@ -192,6 +191,7 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
       workerId: worker.id,
       platforms: () => worker.platforms(),
       maxParallelism: config.oci.maxParallelism,
+      archiveLimits: config.limits.archive,
       judgeRequest: (context) => judgeByAll(() => (context.values(BRIDGE_VALUE) as Bridge[]).map((b) => b.policy)),
       nestedBuild: (definition, context) => {
         const [bridge, ...others] = context.values(BRIDGE_VALUE) as Bridge[];

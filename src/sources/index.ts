@@ -6,6 +6,7 @@
 import type { TreeHasher } from '../storage/index.ts';
 import { createBlobSource } from './blob.ts';
 import { createGitSource } from './git/index.ts';
+import type { GitSourceDeps } from './git/index.ts';
 import { createHttpSource } from './http/index.ts';
 import type { HttpSourceDeps } from './http/index.ts';
 import { createImageSource } from './image.ts';
@@ -29,7 +30,7 @@ export { createMetaResolver } from './meta-resolver.ts';
 export type { MetaOptions, MetaResolver } from './meta-resolver.ts';
 export { createSessionAuth } from './session-auth.ts';
 
-export interface SourcesDeps extends ImageDeps, HttpSourceDeps {
+export interface SourcesDeps extends ImageDeps, HttpSourceDeps, GitSourceDeps {
   readonly hasher: TreeHasher;
 }
 

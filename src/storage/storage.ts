@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ArchiveLimits } from '../archive/index.ts';
 import { BuildError, Code, logger } from '../base/index.ts';
 import { openContentStore } from '../content/index.ts';
 import type { DiskContentStore } from '../content/index.ts';
@@ -30,6 +31,8 @@ export interface OpenStorageOptions {
   readonly reopenProvider?: (origin: string) => LazyBlobProvider | undefined;
   /** Blobs that are downloaded at a time; 4 by default. */
   readonly downloads?: number;
+  /** Of layers that are unpacked. */
+  readonly archiveLimits?: Partial<ArchiveLimits>;
   /** Frees a little room on a full disk, where some was kept aside. */
   readonly makeRoom?: () => void;
   /** Milliseconds between syncs of the file system; 30 s by default. */
@@ -105,6 +108,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
       ...(options.reopenProvider === undefined ? {} : { reopenProvider: options.reopenProvider }),
       ...(options.makeRoom === undefined ? {} : { makeRoom: options.makeRoom }),
       ...(options.downloads === undefined ? {} : { downloads: options.downloads }),
+      ...(options.archiveLimits === undefined ? {} : { archiveLimits: options.archiveLimits }),
       onTreeGone: (key) => {
         hasher?.drop(key).catch((error: unknown) => logger.debug('content digests could not be dropped', { error }));
       },

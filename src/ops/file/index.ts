@@ -3,6 +3,7 @@
  * map (whose digest equals upstream's) and results; the work on files is done in a worker thread. Deliberately absent: what
  * COPY and ADD are (frontends/), the rules of copying (files/).
  */
+import type { ArchiveLimits } from '../../archive/index.ts';
 import type { FileOp } from '../../proto/ops.pb.ts';
 import { Remains } from '../../solver/index.ts';
 import type { JobContext, Op, Result, Vertex } from '../../solver/types.ts';
@@ -17,6 +18,8 @@ export interface FileOpDeps {
   readonly accessor: CacheAccessor;
   readonly hasher: ContentHasher;
   readonly workerId: string;
+  /** Of archives that are unpacked. */
+  readonly archiveLimits?: Partial<ArchiveLimits>;
 }
 
 /** `os`: the system that the files are for. */
@@ -40,6 +43,7 @@ export function createFileOp(
         name: vertex.name,
         context,
         os,
+        archiveLimits: deps.archiveLimits,
         keep: (index, made) =>
           new Remains({
             inputs: inputs.map((input) => input.fork()),

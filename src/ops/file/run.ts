@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ArchiveLimits } from '../../archive/index.ts';
 import { logger, ThreadPool, toBuildError, workerEntry } from '../../base/index.ts';
 import type { BuildError } from '../../base/index.ts';
 import type { ChownOpt } from '../../proto/ops.pb.ts';
@@ -50,6 +51,7 @@ export class ActionRun {
   readonly #name: string;
   readonly #context: JobContext;
   readonly #os: string;
+  readonly #archiveLimits: Partial<ArchiveLimits> | undefined;
   readonly #keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
   readonly #trees = new Map<number, Tree>();
 
@@ -62,6 +64,7 @@ export class ActionRun {
       readonly context: JobContext;
       /** The system that the files are for. */
       readonly os: string;
+      readonly archiveLimits?: Partial<ArchiveLimits>;
       readonly keep: (index: number, made: readonly (ImmutableRef | undefined)[]) => Remains;
     },
   ) {
@@ -71,6 +74,7 @@ export class ActionRun {
     this.#name = options.name;
     this.#context = options.context;
     this.#os = options.os;
+    this.#archiveLimits = options.archiveLimits;
     this.#keep = options.keep;
   }
 
@@ -230,6 +234,7 @@ export class ActionRun {
           foldsSource: args.foldsSource,
           foldsTarget: args.foldsTarget,
           ...(found.owner === undefined ? {} : { owner: found.owner }),
+          ...(this.#archiveLimits === undefined ? {} : { limits: this.#archiveLimits }),
         };
         await pool.call('prepareUnpack', args, { signal });
         if (await unpackArchive(request, { signal })) continue;

@@ -88,7 +88,7 @@ async function findCredential(
 
 /** Runs `work` with a git that may speak to the remote; what was lent is given back at the end. */
 export async function withAccess<T>(
-  sessions: SessionManager,
+  { sessions, gitIdleMs }: { readonly sessions: SessionManager; readonly gitIdleMs?: number },
   request: GitRequest,
   context: JobContext,
   work: (git: Git) => Promise<T>,
@@ -120,5 +120,5 @@ export async function withAccess<T>(
   const credential = request.bundle === undefined ? await findCredential(sessions, request, context) : undefined;
   const redaction = new Redaction([...urlSecrets(request.remote), ...(credential?.secrets ?? [])]);
   const header = credential && { url: headerScope(request.remote), value: credential.value };
-  return await work(new Git({ header, agentSocket, knownHostsFile, redaction, progress, signal }));
+  return await work(new Git({ header, agentSocket, knownHostsFile, redaction, progress, signal, idleMs: gitIdleMs }));
 }

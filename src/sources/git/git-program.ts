@@ -19,6 +19,8 @@ export interface GitSettings {
   readonly redaction?: Redaction;
   readonly progress: StepProgress;
   readonly signal: AbortSignal;
+  /** A server that sends nothing for so long is given up: over HTTP by git itself, else by looking at the processes. */
+  readonly idleMs?: number;
 }
 
 const PROXIES = [
@@ -36,8 +38,7 @@ const PROXIES = [
 const MAX_OUTPUT = 8 * 1024 * 1024;
 const MAX_ERROR = 64 * 1024;
 
-/** A server that sends nothing for so long is given up: over HTTP by git itself, else by looking at the processes. */
-const IDLE_MS = 300_000;
+const DEFAULT_IDLE_MS = 300_000;
 
 /** A command that failed: the message carries what git wrote to its standard error, without credentials. */
 export class GitError extends BuildError {}
@@ -57,6 +58,10 @@ function simpler(args: readonly string[], stderr: string): readonly string[] | u
 
 export class Git {
   readonly #settings: GitSettings;
+
+  get #idleMs(): number {
+    return this.#settings.idleMs ?? DEFAULT_IDLE_MS;
+  }
 
   constructor(settings: GitSettings) {
     this.#settings = settings;
@@ -80,7 +85,7 @@ export class Git {
         const kind = reason instanceof BuildError ? reason.code : Code.Canceled;
         throw new GitError(kind, `context completed: ${said}: ${reason.message}`);
       }
-      if (isStalled) throw new GitError(Code.DeadlineExceeded, `${said}: no answer for ${IDLE_MS / 1000} seconds`);
+      if (isStalled) throw new GitError(Code.DeadlineExceeded, `${said}: no answer for ${this.#idleMs / 1000} seconds`);
       if (code === 127) throw new GitError(Code.FailedPrecondition, `failed to find git binary: ${stderr.trim()}`);
       const next = simpler(current, stderr);
       if (next === undefined) throw new GitError(Code.Unknown, `${said}: exit status ${code}`);
@@ -131,7 +136,7 @@ export class Git {
       env: this.#environment(),
       cwd: workTree,
       signal: AbortSignal.any([signal, tooMuch.signal]),
-      idleMs: IDLE_MS,
+      idleMs: this.#idleMs,
       onOutput: (stream, data) => {
         shown[stream - 1].write(data);
         if (stream === 1) {
@@ -167,7 +172,7 @@ export class Git {
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_HTTP_LOW_SPEED_LIMIT: '1',
-      GIT_HTTP_LOW_SPEED_TIME: String(IDLE_MS / 1000),
+      GIT_HTTP_LOW_SPEED_TIME: String(Math.ceil(this.#idleMs / 1000)),
       HOME: '/dev/null',
       LC_ALL: 'C',
     };

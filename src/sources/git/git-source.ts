@@ -28,6 +28,8 @@ import { verifySignature } from './verify-objects.ts';
 
 export interface GitSourceDeps extends ImageDeps {
   readonly accessor: CacheAccessor;
+  /** How long a server may send nothing; 5 min by default. */
+  readonly gitIdleMs?: number;
 }
 
 const SNAPSHOT_NOTE = 'git-snapshot';
@@ -149,7 +151,7 @@ class GitInstance implements SourceInstance {
     resolved: ResolvedRef,
     work: (repository: Awaited<ReturnType<typeof fetchRepository>>) => Promise<T>,
   ): Promise<T> {
-    return withAccess(this.#world.sessions, this.#request, context, async (git) => {
+    return withAccess(this.#world, this.#request, context, async (git) => {
       await using staged = new AsyncDisposableStack();
       const stage = async (): Promise<string> => {
         const bundle = await this.#stage(git, context);
@@ -187,7 +189,7 @@ class GitInstance implements SourceInstance {
   /** The bundle is read once: what is wanted of it goes into the shared repository as soon as its ref is known. */
   #unpack(context: JobContext): Promise<ResolvedRef> {
     const { signal } = context;
-    return withAccess(this.#world.sessions, this.#request, context, async (git) => {
+    return withAccess(this.#world, this.#request, context, async (git) => {
       const bundle = await this.#stage(git, context);
       try {
         const resolved = await resolveRemoteRef(git, bundle.url, this.#request.ref);
@@ -217,7 +219,7 @@ class GitInstance implements SourceInstance {
     let isFresh = false;
     const ask = (): Promise<ResolvedRef> => {
       isFresh = true;
-      return withAccess(this.#world.sessions, this.#request, context, (git) => resolveRemoteRef(git, remote, ref));
+      return withAccess(this.#world, this.#request, context, (git) => resolveRemoteRef(git, remote, ref));
     };
     let resolved = await context.once(`git-resolve:${remote}#${ref}`, ask);
     if (!isFresh && !this.#matches(resolved)) resolved = await ask();

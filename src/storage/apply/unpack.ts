@@ -31,10 +31,15 @@ async function beginsAsTar(path: ByteString, context: JobContext): Promise<boole
   return false;
 }
 
-async function readArchive(path: ByteString, context: JobContext, take: (chunk: Uint8Array) => void): Promise<void> {
+async function readArchive(
+  path: ByteString,
+  context: JobContext,
+  take: (chunk: Uint8Array) => void,
+  maxRatio?: number,
+): Promise<void> {
   const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    for await (const chunk of decompress(fileChunks(fd))) {
+    for await (const chunk of decompress(fileChunks(fd), maxRatio === undefined ? {} : { maxRatio })) {
       context.check();
       take(chunk);
     }
@@ -101,10 +106,11 @@ export async function unpackJob(request: UnpackRequest, context: JobContext): Pr
   const sink = request.foldsTarget === true ? new RespelledTree(applier, target.real) : applier;
   const reader = new TarReader(sink, request.limits);
   try {
-    await readArchive(source.real, context, (chunk) => {
+    const take = (chunk: Uint8Array): void => {
       reader.write(chunk);
       if (reader.entries % 64 === 0) context.emit(applier.size);
-    });
+    };
+    await readArchive(source.real, context, take, request.limits?.maxRatio);
     reader.end();
     applier.finish();
   } finally {

@@ -1,3 +1,4 @@
+import type { ArchiveLimits } from '../../archive/index.ts';
 import type { DiskContentStore } from '../../content/index.ts';
 import type { Database } from '../../metadata/index.ts';
 import type { StorageKernel } from '../kernel.ts';
@@ -15,6 +16,8 @@ export interface CacheOptions {
   readonly reopenProvider?: (origin: string) => LazyBlobProvider | undefined;
   /** Blobs that are downloaded at a time; 4 by default. */
   readonly downloads?: number;
+  /** Of layers that are unpacked. */
+  readonly archiveLimits?: Partial<ArchiveLimits>;
   /** Frees a little room on a full disk, where some was kept aside: what goes is to be written down, too. */
   readonly makeRoom?: () => void;
   /** Content digests kept under `treeKey` are of no use any more. */

@@ -154,7 +154,7 @@ export class Realiser {
   }
 
   async #unpack(record: CacheRecord, parent: CacheRecord | undefined, context: StorageContext): Promise<void> {
-    const { snapshotter, content } = this.#core.options;
+    const { snapshotter, content, archiveLimits } = this.#core.options;
     const { blob, diffId } = record.data;
     if (blob === undefined) throw new BuildError(Code.Internal, `${record.id} has neither files nor a blob`);
     if (parent !== undefined) await this.unlazy(parent, context);
@@ -176,6 +176,7 @@ export class Realiser {
           source: content.pathOf(blob.digest),
           ...(target.style === 'overlay' ? { parents: below === undefined ? [] : snapshotter.layers(below) } : {}),
           ...(diffId === undefined ? {} : { diffId }),
+          ...(archiveLimits === undefined ? {} : { limits: archiveLimits }),
         },
         workOptions(context),
       );
