@@ -151,8 +151,13 @@ void test('accounts of Windows', () => {
     assert.equal(accountOfSid(sid)?.id, uid);
     assert.equal(linux.users.find(name), undefined);
   }
-  for (const name of ['', 'root', 'DOMAIN\\ContainerUser', 'S-1-5-21-1', 'ContainerUser\\']) {
+  for (const name of ['', 'root', 'DOMAIN\\ContainerUser', 'S-1-5-x', 'ContainerUser\\']) {
     assert.equal(windows.users.find(name), undefined, name);
+  }
+  for (const sid of ['S-1-5-21-1-2-3-1001', 's-1-5-82-1']) {
+    const message = `invalid user "${sid}": only accounts that every Windows has can be given by SID`;
+    assert.throws(() => windows.users.find(sid), { code: 3, message });
+    assert.equal(linux.users.find(sid), undefined);
   }
   assert.equal(new Set(WINDOWS_ACCOUNTS.map((a) => a.id)).size, WINDOWS_ACCOUNTS.length);
   assert.ok(WINDOWS_ACCOUNTS.every((a) => a.id > 59_000 && a.id < 65_536));

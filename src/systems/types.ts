@@ -35,7 +35,7 @@ export interface Ids {
 }
 
 export interface UserRules {
-  /** The accounts that every image of the system has; undefined for others. */
+  /** The accounts that every image of the system has; undefined for others. Throws InvalidArgument for what can own no file. */
   find(name: string): Ids | undefined;
   /** Where an image lists its accounts; undefined: nowhere that can be read. */
   readonly database: { readonly users: string; readonly groups: string } | undefined;

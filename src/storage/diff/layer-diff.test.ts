@@ -203,6 +203,24 @@ void test('times of creation, which Windows layers have, are cut too', async (t)
   );
 });
 
+void test('a link to a folder says so to Windows, however it is written', async (t) => {
+  const dir = workDir(t);
+  const tree = join(dir, 'tree');
+  mkdirSync(join(tree, 'App/lib'), { recursive: true });
+  writeFileSync(join(tree, 'App/a.txt'), 'a');
+  const folders = ['lib', '../App/LIB', 'C:\\App', 'c:/app/lib', '..\\App\\lib', '/App'];
+  const files = ['a.txt', 'C:\\App\\a.txt', 'D:\\App', 'none', '..\\App\\a.txt'];
+  for (const [i, target] of [...folders, ...files].entries()) symlinkSync(target, join(tree, `App/link${100 + i}`));
+  const path = join(dir, 'layer');
+  await writeLayer({ lower: [], upper: [tree], path, compression: { type: 'uncompressed' }, system: 'windows' });
+  assert.deepEqual(
+    entriesOf(readFileSync(path))
+      .filter(({ type }) => type === '2')
+      .map(({ linkname, pax }) => [linkname, pax?.get('MSWINDOWS.fileattr')]),
+    [...folders.map((f) => [f, '1040']), ...files.map((f) => [f, '1056'])],
+  );
+});
+
 void test('what fails leaves no file', async (t) => {
   const dir = workDir(t);
   const path = join(dir, 'out');

@@ -91,7 +91,7 @@ export class WindowsDress {
         : header.linkname;
     const attributes =
       type === TarType.Symlink
-        ? (kept.attributes ?? this.#linkAttributes(path))
+        ? (kept.attributes ?? this.#linkAttributes(path, header.linkname))
         : (kept.attributes ?? defaultAttributes(type));
     const account = accountOfId(header.uid);
     // The names of a folder's streams begin with its own, which has no slash then.
@@ -140,8 +140,12 @@ export class WindowsDress {
   }
 
   /** A link to a folder is a folder too. */
-  #linkAttributes(path: ByteString): number {
-    return FileAttribute.ReparsePoint | (this.#leadsToFolder(path) ? FileAttribute.Directory : FileAttribute.Archive);
+  #linkAttributes(path: ByteString, linkname: ByteString): number {
+    const target = linkTargetOnLinux(linkname);
+    // A client's link may name the drive or have backslashes, which Linux does not follow.
+    const from = target.startsWith('/') ? '' : path.slice(0, path.lastIndexOf('/') + 1);
+    const leads = this.#leadsToFolder(target === linkname ? path : from + target);
+    return FileAttribute.ReparsePoint | (leads ? FileAttribute.Directory : FileAttribute.Archive);
   }
 
   #leadsToFolder(path: ByteString): boolean {
