@@ -105,12 +105,14 @@ export async function exportCaches(
       return new Map<string, string>();
     }
   });
-  const response = new Map<string, string>();
-  for (const one of await Promise.allSettled(running)) {
+  const responses: { readonly entries: ReadonlyMap<string, string>; readonly last: boolean }[] = [];
+  for (const [index, one] of (await Promise.allSettled(running)).entries()) {
     if (one.status === 'rejected') throw one.reason;
-    for (const [k, v] of one.value) response.set(k, v);
+    responses.push({ entries: one.value, last: exporters[index].isAtClient });
   }
-  return response;
+  // The answer has room for one manifest. It is for clients, which name it in a layout of theirs: a registry has named its own.
+  responses.sort((a, b) => Number(a.last) - Number(b.last));
+  return new Map(responses.flatMap(({ entries }) => [...entries]));
 }
 
 export async function finalizeExports(

@@ -3,8 +3,16 @@ import { invalidArgument } from '../base/index.ts';
 import { openLayoutStore, readLayoutIndex } from '../content/index.ts';
 import type { ContentStore } from '../content/types.ts';
 import type { Digest, Index } from '../oci/types.ts';
+import { watchStore } from './cache-layouts.ts';
+import type { WatchedStore } from './cache-layouts.ts';
 import { findInIndex } from './layout-index.ts';
 import type { CacheEntry } from './types.ts';
+
+export interface CacheLayout {
+  readonly directory: string;
+  readonly tag: string;
+  readonly watched: WatchedStore;
+}
 
 /** What becomes of `--export-cache` and `--import-cache`: the wire's entries, and the stores that they need here. */
 export interface CachePlan {
@@ -12,8 +20,8 @@ export interface CachePlan {
   readonly imports: readonly CacheEntry[];
   /** By the id under which the daemon asks for them. */
   readonly stores: ReadonlyMap<string, ContentStore>;
-  /** Layouts whose index gets the exported manifest, by directory: the tag. */
-  readonly indexes: ReadonlyMap<string, string>;
+  /** Layouts whose index gets the exported manifest. */
+  readonly layouts: readonly CacheLayout[];
   /** Layouts that keep only what their index names, after the export. */
   readonly resets: readonly string[];
 }
@@ -66,7 +74,7 @@ export async function planCache(
   warn: (message: string) => void,
 ): Promise<CachePlan> {
   const stores = new Map<string, ContentStore>();
-  const indexes = new Map<string, string>();
+  const layouts = new Map<string, CacheLayout>();
   const resets: string[] = [];
   for (const { type, attrs } of exports) {
     if (type === 'registry' && !attrs.get('ref')) throw invalidArgument('registry cache exporter requires ref');
@@ -74,8 +82,9 @@ export async function planCache(
     const directory = attrs.get('dest') ?? '';
     if (directory === '') throw invalidArgument('local cache exporter requires dest');
     mkdirSync(directory, { recursive: true });
-    stores.set(`local:${directory}`, openLayoutStore(directory));
-    indexes.set(directory, attrs.get('tag') ?? 'latest');
+    const watched = watchStore(openLayoutStore(directory));
+    stores.set(`local:${directory}`, watched.store);
+    layouts.set(directory, { directory, tag: attrs.get('tag') ?? 'latest', watched });
     const reset = attrs.get('reset');
     if (reset !== undefined && parseBool(reset, 'reset')) resets.push(directory);
   }
@@ -94,5 +103,5 @@ export async function planCache(
     const id = `local:${entry.attrs.get('src')}`;
     if (!stores.has(id)) stores.set(id, found.store);
   }
-  return { exports, imports: wanted, stores, indexes, resets };
+  return { exports, imports: wanted, stores, layouts: [...layouts.values()], resets };
 }

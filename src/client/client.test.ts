@@ -257,3 +257,46 @@ void test('a name in a layout moves to the newest image', () => {
   assert.equal(index.manifests.length, 2);
   assert.match(readFileSync(join(directory, 'oci-layout'), 'utf8'), /1\.0\.0/);
 });
+
+void test('of several cache exports each layout names the manifest that it got', async () => {
+  const manifestOf = (n: number): Buffer =>
+    Buffer.from(JSON.stringify({ config: { mediaType: 'application/vnd.buildkit.cacheconfig.v0', n }, layers: [] }));
+  const digestOf = (bytes: Buffer): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+  const folder = (name: string): string => join(scratch, `caches-${name}`);
+  const exports = ['first', 'second', 'none'].map((name) => ({
+    type: 'local',
+    attrs: new Map([['dest', folder(name)]]),
+  }));
+  const put = async (caller: SessionCaller, name: string, bytes: Buffer): Promise<void> => {
+    const digest = digestOf(bytes);
+    const store = new SessionContent(caller, `local:${folder(name)}`);
+    // As the daemon does it, which does not send what is there.
+    if ((await store.info(digest).catch(() => undefined)) !== undefined) return;
+    const writer = await store.writer(digest, new AbortController().signal);
+    await writer.write(bytes);
+    await writer.commit({ digest, size: bytes.length });
+  };
+  await withDaemon(
+    async (_request, caller) => {
+      for (const [name, n] of [
+        ['first', 1],
+        ['second', 2],
+      ] as const) {
+        await put(caller, name, Buffer.from(`layer ${n}`));
+        await put(caller, name, manifestOf(n));
+      }
+      const told = { mediaType: 'told', digest: digestOf(manifestOf(2)), size: manifestOf(2).length };
+      return { response: [['cache.manifest', JSON.stringify(told)]] };
+    },
+    async (client) => {
+      // The second time everything is there.
+      for (let time = 0; time < 2; time++) {
+        await client.solve({ frontend: 'x', cacheExports: exports });
+        assert.equal(findInIndex(readLayoutIndex(folder('first')), 'latest')?.digest, digestOf(manifestOf(1)));
+        assert.deepEqual(findInIndex(readLayoutIndex(folder('second')), 'latest')?.mediaType, 'told');
+        assert.throws(() => readLayoutIndex(folder('none')));
+        rmSync(join(folder('first'), 'index.json'));
+      }
+    },
+  );
+});

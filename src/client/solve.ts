@@ -10,6 +10,7 @@ import { bytesMethod, duplexFromCall } from '../rpc/index.ts';
 import type { Channel } from '../rpc/index.ts';
 import { provideContent, provideDirectories, provideTargets, Session } from '../session/index.ts';
 import { daemonError } from './daemon-error.ts';
+import { cacheManifestIn } from './cache-layouts.ts';
 import { planCache } from './cache-options.ts';
 import type { CachePlan } from './cache-options.ts';
 import { planExports } from './export-targets.ts';
@@ -138,8 +139,11 @@ async function finishLayouts(
 ): Promise<void> {
   const cacheManifest = response.get('cache.manifest') ?? '';
   if (cacheManifest !== '') {
-    const descriptor = parseDescriptor(cacheManifest);
-    for (const [directory, tag] of cache.indexes) nameInLayout(directory, descriptor, [{ tag }]);
+    const told = parseDescriptor(cacheManifest);
+    for (const { directory, tag, watched } of cache.layouts) {
+      const descriptor = await cacheManifestIn(watched, told);
+      if (descriptor !== undefined) nameInLayout(directory, descriptor, [{ tag }]);
+    }
   }
   const image = response.get('containerimage.descriptor') ?? '';
   if (image !== '') {

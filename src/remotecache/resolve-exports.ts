@@ -32,6 +32,7 @@ function exporterOf(deps: RemoteCacheDeps, { type, attrs }: CacheEntry): CacheEx
     return {
       name: NAMES[type],
       ignoreError: ignoresErrors(attrs),
+      isAtClient: type === 'local',
       export: (results, context) => exportCache(results, options, context),
     };
   } catch (error) {

@@ -23,6 +23,8 @@ export interface CacheExporter {
   readonly name: string;
   /** A failure is the step's, not the build's. */
   readonly ignoreError: boolean;
+  /** It is written into a folder of the client, who then names its manifest there. */
+  readonly isAtClient: boolean;
   /** Results stay the caller's. Resolves to what goes into SolveResponse.ExporterResponse. */
   export(results: readonly CachedResult[], context: CacheContext): Promise<ReadonlyMap<string, string>>;
 }
