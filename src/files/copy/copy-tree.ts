@@ -37,6 +37,8 @@ export interface CopyRequest {
   readonly excludePatterns?: readonly string[];
   /** undefined: as in the source. */
   readonly owner?: Owner;
+  /** What becomes of the ids of owners in the source, where `owner` names none; undefined: they stay. */
+  readonly ownerId?: ((id: number) => number) | undefined;
   /** Unix bits for all that is copied; undefined: as in the source. */
   readonly mode?: number;
   /** A mode string as chmod(1) takes it; goes before `mode`. */
@@ -92,6 +94,7 @@ export function copyTree(request: CopyRequest, check: () => void = () => {}): Ui
   const copier = new Copier({
     filter,
     owner,
+    ownerId: request.ownerId,
     timestampNs,
     newMode: newModeOf(request),
     replaceExisting: request.replaceExisting === true,

@@ -27,7 +27,7 @@ import type {
   FileActionRm,
   FileActionSymlink,
 } from '../../proto/ops.pb.ts';
-import { systemOf } from '../../systems/index.ts';
+import { accountOfId, systemOf } from '../../systems/index.ts';
 import { cleanPath } from './clean-path.ts';
 import { isArchive } from './is-archive.ts';
 import { findOwner } from './owner.ts';
@@ -219,6 +219,15 @@ function requestedMode(action: FileActionCopy): { mode?: number; modeChange?: st
   return action.mode === -1 ? {} : { mode: action.mode & 0o7777 };
 }
 
+/** An account of Windows is one in trees of Windows alone: elsewhere its id would be that of a stranger. */
+function ownerIdFor({
+  foldsTarget,
+  foldsSource,
+}: Pick<ActionArgs, 'foldsTarget' | 'foldsSource'>): GivenAttributes['ownerId'] {
+  if (foldsTarget === foldsSource) return undefined;
+  return (id) => (accountOfId(id) === undefined ? id : 0);
+}
+
 export function givenAttributes(
   action: FileActionCopy,
   owner: Owner | undefined,
@@ -226,6 +235,7 @@ export function givenAttributes(
 ): GivenAttributes {
   return {
     owner,
+    ownerId: ownerIdFor({ foldsTarget, foldsSource }),
     newMode: newModeOf(requestedMode(action)),
     timestampNs: timestampOf(action.timestamp),
     keepsRecords: foldsTarget && foldsSource,
@@ -259,6 +269,7 @@ function copyFrom(
       includePatterns: action.includePatterns,
       excludePatterns: action.excludePatterns,
       ...(owner === undefined ? {} : { owner }),
+      ownerId: ownerIdFor(args),
       ...requestedMode(action),
       ...(timestampNs === undefined ? {} : { timestampNs }),
       replaceExisting: action.alwaysReplaceExistingDestPaths,

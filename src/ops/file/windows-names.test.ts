@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   lchownSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -186,6 +187,28 @@ test('two files that are one to Windows are not both copied to it; Linux takes t
   });
   const made = await bench.run([copy('/d', '/x')], [linux, context]);
   await bench.look(made, (dir) => assert.deepEqual(readdirSync(join(dir, 'x')).sort(), ['README', 'readme']));
+});
+
+test('accounts of Windows own files of Windows alone', asRoot, async (t) => {
+  const bench = await Bench.open(t);
+  const tree = (system: 'linux' | 'windows'): Promise<ImmutableRef> =>
+    bench.tree(system, (dir) => {
+      mkdirSync(join(dir, 'd'));
+      for (const [name, id] of Object.entries({ user: 59_322, other: 1000 })) {
+        writeFileSync(join(dir, 'd', name), name);
+        lchownSync(join(dir, 'd', name), id, id);
+      }
+    });
+  const trees = { linux: await tree('linux'), windows: await tree('windows') };
+  for (const from of ['linux', 'windows'] as const) {
+    for (const to of ['linux', 'windows'] as const) {
+      const made = await bench.run([copy('/d', '/x')], [trees[to], trees[from]]);
+      await bench.look(made, (dir) => {
+        const ids = ['x/user', 'x/other'].map((path) => lstatSync(join(dir, path)).uid);
+        assert.deepEqual(ids, [from === to ? 59_322 : 0, 1000], `${from} to ${to}`);
+      });
+    }
+  }
 });
 
 test('digests of a Windows tree: names without case, owners and records count', asRoot, async (t) => {
