@@ -1,5 +1,5 @@
 /** What one build may do: solve definitions and frontends, ask for metadata of sources, warn. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import { NotAnImage } from '../frontends/index.ts';
 import type { Executor } from '../executor/types.ts';
@@ -378,7 +378,7 @@ function splitScheme(identifier: string): [scheme: string, ref: string] {
 }
 
 export function textDigest(text: string): string {
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  return `sha256:${hash('sha256', text)}`;
 }
 
 export function refsOf(result: BuildResult<LazyRef | undefined>): LazyRef[] {

@@ -1,5 +1,5 @@
 /** Steps that nobody here could run are refused when they are handed in: nothing is pulled for them. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { jsonDetail, toBuildError, Turn } from '../base/index.ts';
 import { platformFromPb } from '../llb/index.ts';
 import { normalizePlatform } from '../oci/index.ts';
@@ -30,7 +30,7 @@ export async function refuseForeignSteps(definition: Definition, platforms: read
     try {
       checkRunnable(op.op.value.meta?.args ?? [], normalizePlatform(platformFromPb(op.platform)), platforms);
     } catch (error) {
-      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const digest = `sha256:${hash('sha256', bytes)}`;
       throw withSources(toBuildError(error).withDetail(jsonDetail('errdefs.Vertex', { digest })), definition);
     }
   }

@@ -1,5 +1,5 @@
 /** A vertex of a definition that came as bytes, so that a State can go on from it. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BuildError, Code, invalidArgument } from '../base/index.ts';
 import { Op } from '../proto/ops.pb.ts';
 import type { Definition, OpMetadata } from '../proto/ops.pb.ts';
@@ -95,7 +95,7 @@ export function definitionOutput(definition: Definition): Output | undefined {
         cause: error,
       });
     }
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = `sha256:${hash('sha256', bytes)}`;
     const metadata = definition.metadata.get(digest);
     graph.add(digest, { op: last, bytes, metadata, locations: locations.get(digest) ?? [] });
   }

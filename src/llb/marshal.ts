@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Op } from '../proto/ops.pb.ts';
 import type { Definition, OpMetadata } from '../proto/ops.pb.ts';
 import { makeConstraints, mergeMetadata } from './constraints.ts';
@@ -39,7 +39,7 @@ export function marshalOutput(output: Output | undefined, options: MarshalOption
   const terminal: Op = { inputs: [context.input(output)], op: undefined, platform: undefined, constraints: undefined };
   const bytes = Op.encode(terminal).finish();
   def.push(bytes);
-  metadata.set(`sha256:${createHash('sha256').update(bytes).digest('hex')}`, {
+  metadata.set(`sha256:${hash('sha256', bytes)}`, {
     ignoreCache: false,
     description: new Map(),
     exportCache: undefined,

@@ -1,5 +1,5 @@
 /** Nodes of the graph that a State describes, before it is bytes. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Platform } from '../oci/index.ts';
 import type { Input, Op, OpMetadata } from '../proto/ops.pb.ts';
 import type { Constraints } from './constraints.ts';
@@ -75,7 +75,7 @@ export function finishVertex(
   locations: readonly SourceLocation[] = [],
 ): MarshalledVertex {
   const bytes = encodeOp(op);
-  return { digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, bytes, metadata, locations };
+  return { digest: `sha256:${hash('sha256', bytes)}`, bytes, metadata, locations };
 }
 
 /** Where in `inputs` the input is; it is added when it is new. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { invalidArgument } from '../base/index.ts';
 import type { Digest } from './types.ts';
@@ -38,7 +38,7 @@ export function isDigest(text: unknown): text is Digest {
 }
 
 export function digestOf(bytes: Uint8Array | string): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+  return `sha256:${hash('sha256', bytes)}` as Digest;
 }
 
 /** Counts and digests what streams by. */

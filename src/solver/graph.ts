@@ -1,5 +1,5 @@
 /** All vertices that jobs hold now, one for each digest. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { canceled, invalidArgument, throwIfAborted } from '../base/index.ts';
 import { ActiveVertex } from './active-vertex.ts';
 import type { Holder, VertexSurroundings } from './active-vertex.ts';
@@ -90,7 +90,7 @@ export class Graph implements VertexSurroundings {
 
   #join(vertex: Vertex, loaded: ReadonlyMap<Vertex, ActiveVertex>): ActiveVertex {
     // Upstream: a vertex without cache may serve one with cache, never the other way round.
-    const variant = `sha256:${createHash('sha256').update(`${vertex.digest}-ignorecache`).digest('hex')}`;
+    const variant = `sha256:${hash('sha256', `${vertex.digest}-ignorecache`)}`;
     let digest = vertex.digest;
     let active = this.#active.get(variant) ?? this.#active.get(digest);
     if (active !== undefined && vertex.options.ignoreCache === true && !active.ignoreCache) {

@@ -1,6 +1,9 @@
 /** One piece of a vertex' work, whoever asks for it: runs once at a time, its outcome is kept, its abort is counted. */
 import { abortable, canceled, throwIfAborted } from '../base/index.ts';
 
+/** Nobody is there to read it: one for all. */
+const ALL_LEFT = canceled();
+
 type Outcome<T> =
   | { readonly kind: 'none' }
   | { readonly kind: 'running'; readonly settled: Promise<void>; readonly abort: AbortController; waiters: number }
@@ -47,7 +50,7 @@ export class SharedStep<T> {
 
   #leave(outcome: Outcome<T> & { kind: 'running' }): void {
     if (outcome.abort.signal.aborted) return;
-    if (--outcome.waiters === 0 && this.#outcome === outcome) outcome.abort.abort(canceled());
+    if (--outcome.waiters === 0 && this.#outcome === outcome) outcome.abort.abort(ALL_LEFT);
   }
 
   #start(work: (signal: AbortSignal) => Promise<T>): void {

@@ -1,5 +1,5 @@
 /** A definition as provenance shows it: its ops one by one, inputs before those who use them. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { invalidArgument } from '../../base/index.ts';
 import type { BuildDetails } from '../../attest/index.ts';
 import { locationsJson, opJson } from '../../llb/index.ts';
@@ -50,9 +50,7 @@ const NO_USAGE: Usage = new Map();
 
 function stepsOf(definition: Definition | undefined, usage: Usage): Steps | undefined {
   if (definition === undefined || definition.def.length === 0) return undefined;
-  const ops = new Map(
-    definition.def.map((bytes) => [`sha256:${createHash('sha256').update(bytes).digest('hex')}`, decode(bytes)]),
-  );
+  const ops = new Map(definition.def.map((bytes) => [`sha256:${hash('sha256', bytes)}`, decode(bytes)]));
   const last = [...ops.keys()].at(-1) as string;
   const head = ops.get(last) as Op;
   if (head.op !== undefined) throw invalidArgument(`invalid last vertex: ${head.op.$case}`);

@@ -1,12 +1,12 @@
 /** Cache keys as values: how ids of roots are made, which keys may be stored, which of several records is best. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { CacheKey, CacheKeySelector, CacheManager, CacheRecord } from '../types.ts';
 
 const RANDOM = 'random:';
 
 /** Upstream: solver/cachemanager.go rootKey. Equal in every daemon, so imported caches meet the local one at their roots. */
 export function rootKeyId(digest: string, output: number): string {
-  const hex = createHash('sha256').update(`${digest}@${output}`).digest('hex');
+  const hex = hash('sha256', `${digest}@${output}`);
   return digest.startsWith(RANDOM) ? `${RANDOM}${hex}` : `sha256:${hex}`;
 }
 

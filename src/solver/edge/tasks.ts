@@ -2,6 +2,9 @@
 import { canceled } from '../../base/index.ts';
 import type { Work } from './plan.ts';
 
+/** Most of what is stopped was only overtaken, and nobody reads why: one error for all saves their stacks. */
+const STOPPED = canceled();
+
 interface Task {
   readonly abort: AbortController;
   ended: Promise<void>;
@@ -18,7 +21,7 @@ export class Tasks {
   /** Stops what is not planned any more, and starts what is. `start` must not fail; one that ended calls `onEnd`. */
   follow(planned: readonly Work[], start: (work: Work, signal: AbortSignal) => Promise<void>, onEnd: () => void): void {
     const named = new Map(planned.map((work) => [nameOf(work), work]));
-    for (const [name, task] of this.#running) if (!named.has(name)) task.abort.abort(canceled());
+    for (const [name, task] of this.#running) if (!named.has(name)) task.abort.abort(STOPPED);
     for (const [name, work] of named) {
       // One that is being aborted must end first; its end leads to the next plan.
       if (this.#running.has(name)) continue;
@@ -33,7 +36,7 @@ export class Tasks {
   }
 
   stop(): void {
-    for (const task of this.#running.values()) task.abort.abort(canceled());
+    for (const task of this.#running.values()) task.abort.abort(STOPPED);
   }
 
   async ended(): Promise<void> {

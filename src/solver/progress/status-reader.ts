@@ -1,5 +1,5 @@
 /** One reader of a job's status. It holds no backlog: only how far it has read of each vertex. */
-import { abortable, Deferred, nowNs, sleep, throwIfAborted } from '../../base/index.ts';
+import { abortable, Deferred, nowNs, throwIfAborted } from '../../base/index.ts';
 import type { StatusBatch, VertexLog, VertexState, VertexStatus, VertexWarning } from '../types.ts';
 import type { Entry, VertexProgress } from './vertex-progress.ts';
 
@@ -55,12 +55,12 @@ export class StatusReader {
 
   /** The end is told at once. */
   async #pause(signal: AbortSignal | undefined): Promise<void> {
-    const over = new AbortController();
+    const over = new Deferred();
+    const timer = setTimeout(() => over.resolve(), PAUSE_MS);
     try {
-      const pause = sleep(PAUSE_MS, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
-      await Promise.race([pause, this.#end.promise]);
+      await abortable(Promise.race([over.promise, this.#end.promise]), signal);
     } finally {
-      over.abort();
+      clearTimeout(timer);
     }
   }
 
