@@ -27,6 +27,7 @@ void describe('access to registries', { skip, timeout: 150_000 }, () => {
   let daemon: Daemon;
   let guarded: Registry;
   let mirror: Registry;
+  let unvouched: Registry;
 
   /** buildctl of a user whose docker config is in `folder` below the scratch. */
   function as(config: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
@@ -55,6 +56,9 @@ void describe('access to registries', { skip, timeout: 150_000 }, () => {
     const tls = await authority.issue('registry', 'IP:127.0.0.1');
     guarded = await Registry.start(join(scratch.folder, 'guarded'), { htpasswd: HTPASSWD, tls });
     mirror = await Registry.start(join(scratch.folder, 'mirror'));
+    const stranger = await Authority.make(scratch.folder, 'stranger-authority');
+    const strangers = await stranger.issue('unvouched', 'IP:127.0.0.1');
+    unvouched = await Registry.start(join(scratch.folder, 'unvouched'), { tls: strangers });
     writeFileSync(
       join(scratch.folder, 'buildkitd.toml'),
       `[registry."${guarded.host}"]\nhttp = false\nca = ["${authority.cert}"]\n` +
@@ -66,6 +70,7 @@ void describe('access to registries', { skip, timeout: 150_000 }, () => {
     await daemon?.end();
     await guarded?.stop();
     await mirror?.stop();
+    await unvouched?.stop();
     await scratch?.remove();
   });
 
@@ -99,6 +104,21 @@ void describe('access to registries', { skip, timeout: 150_000 }, () => {
     const { code, stderr } = await as('nobody', context);
     assert.notEqual(code, 0);
     assert.match(stderr, /401 Unauthorized|authorization failed/);
+  });
+
+  void test('one whose certificate nobody vouches for, where the client says that it may be insecure', async () => {
+    const cache = `type=registry,ref=${unvouched.host}/tests/cache`;
+    const image = `type=image,name=${unvouched.host}/tests/hello,push=true`;
+    const build = (...args: string[]): Promise<Ended> => as('nobody', [...hello(), ...scratch.busybox, ...args]);
+    const refused = await build('--output', image);
+    assert.equal(refused.code, 1, refused.stderr);
+    const insecure = ',registry.insecure=true';
+    const pushed = await build('--output', image + insecure, '--export-cache', cache + insecure);
+    assert.equal(pushed.code, 0, pushed.stderr);
+    await daemon.ask('prune', '--all');
+    const imported = await build('--import-cache', cache + insecure);
+    assert.equal(imported.code, 0, imported.stderr);
+    assert.match(imported.stderr, /^#(\d+) \[1\/2\] RUN .*\n#\1 CACHED$/m);
   });
 
   void test('a credential helper is asked', async () => {
