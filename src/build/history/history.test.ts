@@ -413,7 +413,11 @@ void describe('build history', () => {
     db.run('UPDATE history_record SET record = ? WHERE ref = ?', Buffer.from([0xff, 0xff, 1]), 'damaged');
     await db.close();
     const again = open(t, { root }).history;
+    // Asked for one by one, before all are read.
+    assert.ok(await again.statusOf('good'));
+    for (const ref of ['logless', 'damaged', 'unknown']) assert.equal(await again.statusOf(ref), undefined, ref);
     assert.deepEqual(refs(await stored(again)), ['good']);
+    for (const ref of ['logless', 'damaged', 'unknown']) assert.equal(await again.statusOf(ref), undefined, ref);
   });
 
   void it('says when it could not write, without hiding the error of the build', async (t) => {

@@ -17,7 +17,7 @@ export interface RecordSummary {
   readonly blobs: readonly string[];
 }
 
-/** Builds that ended, by ref. They are read when somebody first asks for any: a daemon that starts has other things to do. */
+/** Builds that ended, by ref. They are read when somebody first asks for all: a daemon that starts has other things to do. */
 export class RecordTable {
   readonly #db: Database;
   readonly #hasBlob: (digest: string) => boolean;
@@ -42,7 +42,7 @@ export class RecordTable {
       const record = decode(row.ref, row.record);
       if (record === undefined) {
         dropped.push(row.ref);
-      } else if (record.logs !== undefined && !this.#hasBlob(record.logs.digest)) {
+      } else if (!this.#isWhole(record)) {
         logger.warn(`deleting build record ${row.ref} due to missing blobs`);
         dropped.push(row.ref);
       } else {
@@ -63,10 +63,16 @@ export class RecordTable {
     return [...this.#summaries.values()];
   }
 
+  /** Does not need the others: every client asks it for a build that it is about to start. */
   find(ref: string): BuildHistoryRecord | undefined {
-    if (!this.#summaries.has(ref)) return undefined;
+    if (this.#read?.has(ref) === false) return undefined;
     const row = this.#db.find<{ record: Uint8Array }>('SELECT record FROM history_record WHERE ref = ?', ref);
-    return row === undefined ? undefined : decode(ref, row.record);
+    const record = row && decode(ref, row.record);
+    return record !== undefined && this.#isWhole(record) ? record : undefined;
+  }
+
+  #isWhole({ logs }: BuildHistoryRecord): boolean {
+    return logs === undefined || this.#hasBlob(logs.digest);
   }
 
   put(record: BuildHistoryRecord): void {
