@@ -56,6 +56,7 @@ test('a wrong type names its key', () => {
     /worker\.oci\.max-parallelism must be an integer/,
   );
   assert.throws(() => parseConfig('root = ['), /failed to load config/);
+  assert.throws(() => parseConfig('[log]\nformat = "xml"'), /^BuildError: unsupported log type "xml"$/);
   assert.throws(() => parseConfig('[system]\nmaxRegistryConcurrency = 0'), /must be greater than 0/);
 });
 

@@ -181,7 +181,9 @@ export function parseConfig(text: string): DaemonConfig {
   const tls = grpc.table('tls');
   const addresses = grpc.strings('address');
   const format = top.table('log').string('format') ?? 'text';
-  if (format !== 'text' && format !== 'json' && format !== '') throw invalidArgument(`unsupported log type: ${format}`);
+  if (format !== 'text' && format !== 'json' && format !== '') {
+    throw invalidArgument(`unsupported log type ${JSON.stringify(format)}`);
+  }
   const concurrency = top.table('system').int('maxRegistryConcurrency');
   if (concurrency !== undefined && concurrency <= 0) {
     throw invalidArgument(`invalid system.maxRegistryConcurrency ${concurrency}: must be greater than 0`);

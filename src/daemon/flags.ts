@@ -110,7 +110,7 @@ export function applyFlags(config: DaemonConfig, flags: ParsedFlags): DaemonConf
   }
   const text = (name: string, value: string): string => (flags.isSet(name) ? flags.string(name) : value);
   const format = text('log-format', config.logFormat);
-  if (format !== 'text' && format !== 'json') throw invalidArgument(`unsupported log type: ${format}`);
+  if (format !== 'text' && format !== 'json') throw invalidArgument(`unsupported log type ${JSON.stringify(format)}`);
   let oci = config.oci;
   if (flags.isSet('oci-worker')) {
     const value = flags.string('oci-worker');
@@ -178,6 +178,6 @@ function groupId(group: string): number {
   const line = readFileSync('/etc/group', 'utf8')
     .split('\n')
     .find((l) => l.startsWith(`${group}:`));
-  if (line === undefined) throw notFound(`group ${group} not found`);
+  if (line === undefined) throw notFound(`group: unknown group ${group}`);
   return Number(line.split(':')[2]);
 }

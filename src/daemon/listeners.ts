@@ -115,7 +115,8 @@ async function listenUnix(path: string, options: ListenOptions): Promise<Listene
 
 async function listenTcp(hostPort: string, options: ListenOptions): Promise<Listener> {
   const m = /^(.*):(\d+)$/.exec(hostPort);
-  if (m === null) throw invalidArgument(`address ${hostPort}: missing port in address`);
+  if (m === null) throw invalidArgument(`listen tcp: address ${hostPort}: missing port in address`);
+  if (Number(m[2]) > 65_535) throw invalidArgument(`listen tcp: address ${m[2]}: invalid port`);
   const server = makeServer(options, true);
   if (options.tls?.cert === '')
     logger.warn('TLS is not enabled for tcp listener: enabling mutual TLS authentication is highly recommended', {
