@@ -8,7 +8,7 @@ import type { Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { invalidArgument, logger, wrapError } from '../base/index.ts';
+import { BuildError, Code, invalidArgument, logger, wrapError } from '../base/index.ts';
 import type { TlsConfig } from './config.ts';
 
 export interface ListenOptions {
@@ -122,7 +122,14 @@ async function listenTcp(hostPort: string, options: ListenOptions): Promise<List
     logger.warn('TLS is not enabled for tcp listener: enabling mutual TLS authentication is highly recommended', {
       address: hostPort,
     });
-  await listen(server, { host: m[1].replace(/^\[|\]$/g, '') || undefined, port: Number(m[2]) });
+  try {
+    await listen(server, { host: m[1].replace(/^\[|\]$/g, '') || undefined, port: Number(m[2]) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new BuildError(Code.FailedPrecondition, `listen tcp ${hostPort}: bind: address already in use`, {
+      cause: error,
+    });
+  }
   const bound = server.address();
   const port = bound !== null && typeof bound === 'object' ? bound.port : Number(m[2]);
   return { address: `tcp://${m[1]}:${port}`, close: () => closeServer(server) };

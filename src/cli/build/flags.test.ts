@@ -52,6 +52,7 @@ void test('outputs: types, targets and their errors', () => {
   fails('dest=x', '--output requires type=<type>');
   fails('type=image,output=x', 'output=x not supported for --output, you meant dest=x?');
   fails('type=local', 'invalid output option: output: output directory is required for local exporter');
+  fails('type=tar,dest=/no/x', 'invalid output option: output: open /no/x: no such file or directory');
   fails('type=tar,dest=/tmp', 'invalid output option: output: destination file is a directory');
   fails('type=image,dest=x', 'invalid output option: output: output x is not supported by image exporter');
   fails(

@@ -1,7 +1,7 @@
 import { createWriteStream, openSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { Writable } from 'node:stream';
-import { BuildError, Code, invalidArgument, wrapError } from '../../base/index.ts';
+import { invalidArgument, wrapError } from '../../base/index.ts';
 import type { ExportEntry } from '../../client/index.ts';
 import { parseAttributes, parseBool } from '../attributes.ts';
 
@@ -70,8 +70,7 @@ export function parseOutputs(values: readonly string[], stdout: StandardOutput):
     try {
       target = destination(type, attrs.get('dest') ?? '', attrs, stdout);
     } catch (error) {
-      const code = error instanceof BuildError ? error.code : Code.Unknown;
-      throw new BuildError(code, `invalid output option: output: ${(error as Error).message}`, { cause: error });
+      throw wrapError(error, 'invalid output option: output');
     }
     if (target.output !== undefined || target.outputDir !== undefined) attrs.delete('dest');
     return { type, attrs, ...target };
