@@ -302,6 +302,10 @@ void test('bases of another system, versions that are none, signals', async () =
   await assert.rejects(build(lines('FROM --platform=windows(1.x)/amd64 scratch', 'COPY a .')), {
     message: `failed to parse platform windows(1.x)/amd64: ${none}`,
   });
+  const odd = { ...golden.base.config, 'os.version': '1.x' };
+  await assert.rejects(build(lines('FROM win', 'COPY a .'), { platform: 'windows/amd64' }, odd), {
+    message: `base image win: ${none}`,
+  });
   await assert.rejects(build(lines('FROM scratch', 'STOPSIGNAL 9')), {
     message: 'The daemon on this platform does not support the command stopsignal',
   });

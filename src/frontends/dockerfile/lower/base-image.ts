@@ -1,6 +1,7 @@
 /** What a stage starts from: scratch, an image, or a named context. */
 import { image, scratch } from '../../../llb/index.ts';
 import {
+  checkOsVersion,
   configPlatform,
   formatPlatform,
   formatReference,
@@ -117,6 +118,7 @@ async function pull(
     throw withSuggestion(prefixError(error, written), written, names, true);
   }
   const config = readImage(resolved.config);
+  if (images.question !== true) checkVersion(config, written);
   stage.baseImage = cloneImage(config);
   stage.image = { ...config, created: undefined };
   // Nobody asked for a platform: what the image is made for will do.
@@ -144,6 +146,15 @@ async function pull(
     const [actual, expected] = shownPlatforms(config, platform);
     lowering.linter.run(RULES.invalidBaseImagePlatform, stage.stage.location, written, expected, actual);
     if (images.question !== true) checkLayers(config, platform, written);
+  }
+}
+
+/** The result would carry on a version that runs on nothing. */
+function checkVersion(config: Image, written: string): void {
+  try {
+    checkOsVersion(configPlatform(config));
+  } catch (error) {
+    throw prefixError(error, `base image ${written}`);
   }
 }
 
