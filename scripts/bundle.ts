@@ -1,5 +1,5 @@
 /**
- * Makes the programs in dist/: one file for buildctl, a bundle for buildkitd, one for each worker thread's file. koffi
+ * Makes the programs in dist/: one file each for buildctl and buildkitd, a bundle for each worker thread's file. koffi
  * stays outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
  */
 import { build } from 'esbuild';
@@ -19,10 +19,7 @@ for (const file of workers) {
   names.add(basename(file));
 }
 const clientEntry = join(root, 'src/embedded/main.ts');
-const entries: Record<string, string> = {
-  embedded: join(root, 'src/embedded/index.ts'),
-  'buildkitd.main': join(root, 'src/daemon/main.ts'),
-};
+const entries: Record<string, string> = { embedded: join(root, 'src/embedded/index.ts') };
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
 
 /**
@@ -106,7 +103,7 @@ const common = {
   logLevel: 'warning',
 } satisfies BuildOptions;
 
-/** The daemon, its threads and the daemon that is loaded into buildctl share chunks. */
+/** Threads and the daemon that is loaded into buildctl share chunks. */
 await build({
   ...common,
   entryPoints: entries,
@@ -120,17 +117,6 @@ await build({
   },
 });
 
-/**
- * The daemon's modules are kept as V8 compiled them when they were loaded, in dist/cache, which saves a third of its start. Functions
- * that are compiled when they are first called are not among it, whatever ran.
- */
-writeFileSync(
-  join(staging, 'buildkitd.mjs'),
-  `process.getBuiltinModule('node:module').enableCompileCache(\`\${import.meta.dirname}/cache/buildkitd\`);
-await import('./buildkitd.main.mjs');
-`,
-);
-
 const daemonOutside: Plugin = {
   name: 'daemon-outside',
   setup(on) {
@@ -140,27 +126,36 @@ const daemonOutside: Plugin = {
   },
 };
 
-/** The client is one file, a function that start.ts calls: parts that are loaded later are in it, but do not run before. */
-const client = await build({
-  ...common,
-  entryPoints: [clientEntry],
-  write: false,
-  format: 'cjs',
-  define: { 'import.meta.url': '$url' },
-  plugins: [daemonOutside, ...common.plugins],
-  banner: { js: "(function(require,$file){const $url=require('node:url').pathToFileURL($file).href;" },
-  footer: { js: '})' },
-});
-const [{ contents, hash }] = client.outputFiles;
-const clientName = `chunk-buildctl-${hash.replaceAll(/[^A-Za-z0-9]/g, '')}.cjs`;
-writeFileSync(join(staging, clientName), contents);
-await build({
-  ...common,
-  entryPoints: [join(root, 'src/embedded/start.ts')],
-  outfile: join(staging, 'buildctl.cjs'),
-  format: 'cjs',
-  define: { PROGRAM: JSON.stringify(clientName) },
-});
+/**
+ * A program is one file, a function that src/launch calls: parts that are loaded later are in it, but do not run before. Its name
+ * is made from its content.
+ */
+async function bundleProgram(name: 'buildctl' | 'buildkitd', entry: string): Promise<void> {
+  const made = await build({
+    ...common,
+    entryPoints: [entry],
+    write: false,
+    format: 'cjs',
+    define: { 'import.meta.url': '$url' },
+    plugins: [daemonOutside, ...common.plugins],
+    banner: {
+      js: "(function(require,$file,$recorder){const $url=require('node:url').pathToFileURL($file).href;",
+    },
+    footer: { js: '})' },
+  });
+  const [{ contents, hash }] = made.outputFiles;
+  const file = `chunk-${name}-${hash.replaceAll(/[^A-Za-z0-9]/g, '')}.cjs`;
+  writeFileSync(join(staging, file), contents);
+  await build({
+    ...common,
+    entryPoints: [join(root, `src/launch/${name}.ts`)],
+    outfile: join(staging, `${name}.cjs`),
+    format: 'cjs',
+    define: { PROGRAM: JSON.stringify(file) },
+  });
+}
+await bundleProgram('buildctl', clientEntry);
+await bundleProgram('buildkitd', join(root, 'src/daemon/main.ts'));
 writeFileSync(join(staging, '.stamp'), '');
 // Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
 // workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.

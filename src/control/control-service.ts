@@ -129,15 +129,19 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
     },
 
     async solve(request, call) {
+      const ended = deps.onBuild();
+      let wentWell = false;
       try {
         const traceParent = parseTraceParent(call.metadata.get('traceparent')?.[0]);
-        return { ExporterResponse: await deps.builds.solve(request, call.signal, traceParent) };
+        const ExporterResponse = await deps.builds.solve(request, call.signal, traceParent);
+        wentWell = true;
+        return { ExporterResponse };
       } catch (error) {
         if (request.Session !== '') await deps.sessions.settle(request.Session, call.signal);
         throw error;
       } finally {
         solver.noJob(request.Ref);
-        deps.onBuildEnd();
+        ended(wentWell);
       }
     },
 

@@ -30,8 +30,8 @@ export interface ControlDeps {
   };
   /** Of the host; undefined: builds get none. */
   readonly devices?: DeviceList;
-  /** After a build or a prune: what may be collected now. */
-  readonly onBuildEnd: () => void;
+  /** A build begins; the answer is told once how it ended. */
+  readonly onBuild: () => (wentWell: boolean) => void;
   /** Runs a prune: with the room on the disk that it takes to make some. */
   readonly withRoom: <T>(work: () => Promise<T>) => Promise<T>;
   /** Drops cache keys whose results are gone. */

@@ -12,10 +12,14 @@ import {
 } from '../base/index.ts';
 import type { ParsedCommand } from '../base/index.ts';
 import { notifySystemd } from '../host/index.ts';
+import type { CodeRecorder } from '../launch/index.ts';
 import { loadConfig } from './config.ts';
 import type { DaemonConfig } from './config.ts';
 import { applyFlags, buildkitdCommand } from './flags.ts';
 import { startDaemon } from './start-daemon.ts';
+
+/** Given by src/launch to the bundle; sources that Node runs as they are have none. */
+declare const $recorder: CodeRecorder | undefined;
 
 function fail(message: string): never {
   process.stderr.write(`buildkitd: ${message}\n`);
@@ -61,7 +65,9 @@ async function main(): Promise<void> {
   };
   process.on('unhandledRejection', dump);
   process.on('uncaughtException', dump);
-  const daemon = await startDaemon(config);
+  const recorder = typeof $recorder === 'undefined' ? undefined : $recorder;
+  const daemon = await startDaemon(config, recorder);
+  recorder?.started();
   notifySystemd('READY=1');
   const stop = (signal: string): void => {
     logger.info(`stopping server`, { signal });
@@ -75,8 +81,6 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop);
 }
 
-try {
-  await main();
-} catch (error) {
+main().catch((error: unknown) => {
   fail(toBuildError(error).message);
-}
+});

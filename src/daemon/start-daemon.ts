@@ -19,6 +19,7 @@ import { createExporters } from '../exporters/index.ts';
 import { dockerfileFrontend } from '../frontends/index.ts';
 import { Transport } from '../http/index.ts';
 import { linuxKernel, lockFile, space } from '../host/index.ts';
+import type { CodeRecorder } from '../launch/index.ts';
 import { normalizePlatform, parsePlatform } from '../oci/index.ts';
 import { createOpResolver, dropCacheMounts, RefResult, SourceSet } from '../ops/index.ts';
 import { createRegistry } from '../registry/index.ts';
@@ -34,6 +35,7 @@ import { bytesOf, createWorker, defaultGcPolicies } from '../workers/index.ts';
 import { Collector } from './collector.ts';
 import { MemoryTrimmer } from './memory-trimmer.ts';
 import type { DaemonConfig, OciWorkerConfig } from './config.ts';
+import { IdleWatch } from './idle-watch.ts';
 import { DiskReserve, explainFullDisk } from './disk-reserve.ts';
 import { loadProvenanceEnv } from './provenance-env.ts';
 import { openListener } from './listeners.ts';
@@ -91,15 +93,15 @@ function gcPolicies(oci: OciWorkerConfig, root: string): readonly PruneOptions[]
  * Opens everything below `config.root` and listens. Throws what a user can act on: a root that is in use, an address that is
  * taken, a snapshotter that does not work here.
  */
-export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
+export async function startDaemon(config: DaemonConfig, recorder?: CodeRecorder): Promise<Daemon> {
   try {
-    return await openDaemon(config);
+    return await openDaemon(config, recorder);
   } catch (error) {
     throw await explainFullDisk(error, config.root);
   }
 }
 
-async function openDaemon(config: DaemonConfig): Promise<Daemon> {
+async function openDaemon(config: DaemonConfig, recorder: CodeRecorder | undefined): Promise<Daemon> {
   await using stack = new AsyncDisposableStack();
   mkdirSync(config.root, { recursive: true, mode: 0o711 });
   const lock = lockRoot(config.root);
@@ -236,6 +238,8 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
   collector.request();
   const trimmer = new MemoryTrimmer();
   stack.defer(() => trimmer.close());
+  const watch = new IdleWatch(() => recorder?.idle());
+  stack.defer(() => watch.close());
 
   if (config.debugAddress !== '') {
     const { openDebugServer } = await import('./debug-server.ts');
@@ -255,9 +259,14 @@ async function openDaemon(config: DaemonConfig): Promise<Daemon> {
     worker,
     ...(devices === undefined ? {} : { devices }),
     withRoom: (work) => reserve.during(work),
-    onBuildEnd: () => {
-      collector.request();
-      trimmer.request();
+    onBuild: () => {
+      watch.begin();
+      return (wentWell) => {
+        if (wentWell) recorder?.built();
+        watch.end();
+        collector.request();
+        trimmer.request();
+      };
     },
     releaseUnreferenced: async (signal) => {
       await cache.releaseUnreferenced(signal);

@@ -7,13 +7,13 @@ import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 
 const PROGRAM = 'program.cjs';
-const folder = mkdtempSync(join(tmpdir(), 'start-'));
+const folder = mkdtempSync(join(tmpdir(), 'launch-'));
 const cache = join(folder, 'cache');
 const kept = join(cache, `${PROGRAM}.build`);
 
 before(async () => {
   await build({
-    entryPoints: [join(import.meta.dirname, 'start.ts')],
+    entryPoints: [join(import.meta.dirname, 'buildctl.ts')],
     outfile: join(folder, 'start.cjs'),
     bundle: true,
     platform: 'node',
@@ -47,7 +47,7 @@ void test('a run keeps its code for the next one of the same command', () => {
 void test('code that is cut or of something else is not used, and replaced', () => {
   run('build');
   const good = readFileSync(kept);
-  const lost = Buffer.from(good).fill(0, good.length >> 1, (good.length >> 1) + 64);
+  const lost = Buffer.from(good).fill(0, good.length >> 1, (good.length >> 1) + 512);
   for (const bad of [
     lost,
     Buffer.alloc(0),
