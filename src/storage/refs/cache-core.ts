@@ -145,11 +145,17 @@ export class CacheCore {
     try {
       this.remove([record]);
     } catch (error) {
-      const { makeRoom } = this.options;
-      if (makeRoom === undefined || toBuildError(error).code !== Code.ResourceExhausted) throw error;
-      makeRoom();
+      if (!this.#madeRoom(error)) throw error;
       this.remove([record]);
     }
+  }
+
+  /** Whether what failed for want of room may be tried again. */
+  #madeRoom(error: unknown): boolean {
+    const { makeRoom } = this.options;
+    if (makeRoom === undefined || toBuildError(error).code !== Code.ResourceExhausted) return false;
+    makeRoom();
+    return true;
   }
 
   /** What nobody uses and nobody wants to keep any more goes at once. */
@@ -205,6 +211,10 @@ export class CacheCore {
       }
     };
     const removal = remove(snapshot)
+      .catch((error: unknown) => {
+        if (!this.#madeRoom(error)) throw error;
+        return remove(snapshot);
+      })
       .catch((error: unknown) => logger.warn('snapshot could not be removed', { snapshot, error }))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
