@@ -1,5 +1,4 @@
 /** What one build may do: solve definitions and frontends, ask for metadata of sources, warn. */
-import { hash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, jsonDetail, notFound, toBuildError, wrapError } from '../base/index.ts';
 import { NotAnImage } from '../frontends/index.ts';
 import type { Executor } from '../executor/types.ts';
@@ -11,7 +10,7 @@ import type {
   ResolveSourceOptions,
   WarnOptions,
 } from '../frontends/types.ts';
-import { defaultPlatform, formatPlatform, parseDigest } from '../oci/index.ts';
+import { defaultPlatform, digestOf, formatPlatform, parseDigest } from '../oci/index.ts';
 import type { SourceSet } from '../ops/index.ts';
 import type { Definition, SourceOp } from '../proto/ops.pb.ts';
 import type { Policy } from '../proto/policy.pb.ts';
@@ -246,7 +245,7 @@ export class Bridge {
       const name = `importing cache manifest from ${importer.id}`;
       cache = createLazyCache(importer.id, () =>
         job.step(
-          { digest: textDigest(name), name },
+          { digest: digestOf(name), name },
           (context) => importer.open({ signal: context.signal, progress: context.progress, sessionId }),
           signal,
         ),
@@ -347,7 +346,7 @@ export class Bridge {
       options.logName !== undefined && options.logName !== ''
         ? options.logName
         : `resolve image config for ${identifier}`;
-    return this.job.step({ digest: textDigest(id), name }, work, this.signal);
+    return this.job.step({ digest: digestOf(id), name }, work, this.signal);
   }
 
   warn(digest: string, message: string, options: WarnOptions = {}): void {
@@ -375,10 +374,6 @@ function normalizedIdentifier(sources: SourceSet, { identifier, attrs }: SourceO
 function splitScheme(identifier: string): [scheme: string, ref: string] {
   const at = identifier.indexOf('://');
   return [identifier.slice(0, at), identifier.slice(at + 3)];
-}
-
-export function textDigest(text: string): string {
-  return `sha256:${hash('sha256', text)}`;
 }
 
 export function refsOf(result: BuildResult<LazyRef | undefined>): LazyRef[] {

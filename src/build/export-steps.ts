@@ -2,11 +2,12 @@
 import { oneLine, randomId } from '../base/index.ts';
 import type { ExportContext, ExporterInstance, ExportOutcome } from '../exporters/types.ts';
 import type { BuildResult } from '../llb/index.ts';
+import { digestOf } from '../oci/index.ts';
 import { compressionOfAttrs, inlineCacheOf } from '../remotecache/index.ts';
 import type { CacheExporter } from '../remotecache/index.ts';
 import type { CachedResult, Job } from '../solver/index.ts';
 import type { ImmutableRef } from '../storage/index.ts';
-import { refsOf, textDigest } from './bridge.ts';
+import { refsOf } from './bridge.ts';
 import type { LazyRef } from './lazy-ref.ts';
 
 /** Refs with the keys that they were found by. */
@@ -43,7 +44,7 @@ function inlineCacheFor(
 
 /** Digest of an exporter's vertex (upstream: solver/llbsolver/export.go). */
 function exporterVertex(sessionId: string, index: number): string {
-  return textDigest(`${sessionId}-export-${index}`);
+  return digestOf(`${sessionId}-export-${index}`);
 }
 
 function warnAt(job: Job, digest: string, warnings: readonly string[]): void {
@@ -52,7 +53,7 @@ function warnAt(job: Job, digest: string, warnings: readonly string[]): void {
 
 /** Where there is no exporter whose step could show them. */
 export async function verifyStep(job: Job, warnings: readonly string[], signal: AbortSignal): Promise<void> {
-  const digest = textDigest(randomId());
+  const digest = digestOf(randomId());
   await job.step({ digest, name: 'Verifying build result' }, async () => warnAt(job, digest, warnings), signal);
 }
 
@@ -93,7 +94,7 @@ export async function exportCaches(
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const running = exporters.map(async (exporter, index) => {
-    const digest = textDigest(`${sessionId}-cache-${index}`);
+    const digest = digestOf(`${sessionId}-cache-${index}`);
     try {
       return await job.step(
         { digest, name: exporter.name },

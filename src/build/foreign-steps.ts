@@ -1,8 +1,7 @@
 /** Steps that nobody here could run are refused when they are handed in: nothing is pulled for them. */
-import { hash } from 'node:crypto';
 import { jsonDetail, toBuildError, Turn } from '../base/index.ts';
 import { platformFromPb } from '../llb/index.ts';
-import { normalizePlatform } from '../oci/index.ts';
+import { digestOf, normalizePlatform } from '../oci/index.ts';
 import type { Platform } from '../oci/index.ts';
 import { checkRunnable } from '../ops/index.ts';
 import { Op } from '../proto/ops.pb.ts';
@@ -30,8 +29,10 @@ export async function refuseForeignSteps(definition: Definition, platforms: read
     try {
       checkRunnable(op.op.value.meta?.args ?? [], normalizePlatform(platformFromPb(op.platform)), platforms);
     } catch (error) {
-      const digest = `sha256:${hash('sha256', bytes)}`;
-      throw withSources(toBuildError(error).withDetail(jsonDetail('errdefs.Vertex', { digest })), definition);
+      throw withSources(
+        toBuildError(error).withDetail(jsonDetail('errdefs.Vertex', { digest: digestOf(bytes) })),
+        definition,
+      );
     }
   }
 }

@@ -3,10 +3,9 @@
  * the leaves up (a changed source changes every digest above it), platforms filled in after hashing as upstream does.
  * Every walk is over a list or memoised: the cost is linear in ops and inputs, and other clients' calls are answered meanwhile.
  */
-import { hash } from 'node:crypto';
 import { BuildError, Code, invalidArgument, Turn, wrapError } from '../base/index.ts';
 import { encodeOp, isKnownLlbCap, validateOp, vertexName } from '../llb/index.ts';
-import { defaultPlatform, normalizePlatform } from '../oci/index.ts';
+import { defaultPlatform, digestOf, normalizePlatform } from '../oci/index.ts';
 import type { Platform } from '../oci/index.ts';
 import type { LlbOp, SourceSet } from '../ops/index.ts';
 import { NetMode, Op, SecurityMode } from '../proto/ops.pb.ts';
@@ -59,10 +58,6 @@ async function decodeOps(definition: Definition, turn: Turn): Promise<Map<string
     ops.set(digest, { op, metadata: definition.metadata.get(digest) });
   }
   return ops;
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return `sha256:${hash('sha256', bytes)}`;
 }
 
 /** Digests such that every op comes after its inputs, from the ones that `start` reaches. Throws on an input that is not there. */

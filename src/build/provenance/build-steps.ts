@@ -1,8 +1,8 @@
 /** A definition as provenance shows it: its ops one by one, inputs before those who use them. */
-import { hash } from 'node:crypto';
 import { invalidArgument } from '../../base/index.ts';
 import type { BuildDetails } from '../../attest/index.ts';
 import { locationsJson, opJson } from '../../llb/index.ts';
+import { digestOf } from '../../oci/index.ts';
 import type { GoJsonValue } from '../../oci/index.ts';
 import { Op } from '../../proto/ops.pb.ts';
 import type { Definition } from '../../proto/ops.pb.ts';
@@ -50,7 +50,7 @@ const NO_USAGE: Usage = new Map();
 
 function stepsOf(definition: Definition | undefined, usage: Usage): Steps | undefined {
   if (definition === undefined || definition.def.length === 0) return undefined;
-  const ops = new Map(definition.def.map((bytes) => [`sha256:${hash('sha256', bytes)}`, decode(bytes)]));
+  const ops = new Map(definition.def.map((bytes) => [digestOf(bytes) as string, decode(bytes)]));
   const last = [...ops.keys()].at(-1) as string;
   const head = ops.get(last) as Op;
   if (head.op !== undefined) throw invalidArgument(`invalid last vertex: ${head.op.$case}`);
