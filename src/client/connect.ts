@@ -1,6 +1,6 @@
 import { BuildError, Code, invalidArgument, toBuildError } from '../base/index.ts';
 import { systemAuthorities } from '../host/index.ts';
-import { createSocketChannel, dial } from '../rpc/index.ts';
+import { createChannel, dial } from '../rpc/index.ts';
 import type { TlsOptions } from '../rpc/index.ts';
 import { Client } from './client.ts';
 
@@ -31,7 +31,7 @@ export async function connect(address: string, options: ConnectOptions = {}): Pr
   try {
     const { tls, ...rest } = options;
     const trust = tls && { ...tls, ca: tls.ca ?? Buffer.from(systemAuthorities().join('\n')) };
-    return new Client(createSocketChannel(await dial(address, { ...rest, tls: trust })));
+    return new Client(createChannel(await dial(address, { ...rest, tls: trust })));
   } catch (error) {
     throw unreachable(error, address);
   }

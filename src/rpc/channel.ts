@@ -1,53 +1,23 @@
-import { connect } from 'node:http2';
-import type {
-  ClientHttp2Session,
-  ClientSessionOptions,
-  OutgoingHttpHeaders,
-  SecureClientSessionOptions,
-} from 'node:http2';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { BuildError, Code, internal, throwIfAborted } from '../base/index.ts';
 import { OutgoingCall } from './client-call.ts';
-import { SESSION_OPTIONS, WINDOW } from './limits.ts';
+import { DuplexLink, Http2Connection } from './http2/index.ts';
+import type { Link } from './http2/index.ts';
 import { encodeMetadata, formatTimeout } from './metadata.ts';
-import { UnblockedDuplex } from './unblocked.ts';
 import type { CallOptions, Channel, ClientStream, MethodDefinition, ServiceDefinition } from './types.ts';
 
-const CLOSE_PATIENCE_MS = 500;
+/** Of every request. */
+const CONSTANT = ['content-type', 'application/grpc', 'te', 'trailers', 'user-agent', 'grpc-buildkit-ts'];
 
 /** Calls over one connection; it does not reconnect. It owns the connection. */
 class GrpcChannel implements Channel {
-  readonly #session: ClientHttp2Session;
+  readonly #connection: Http2Connection;
   readonly #running = new Set<ClientStream<any, any>>();
   readonly closed: Promise<void>;
-  #lost: Error | undefined;
 
-  constructor(connection: Duplex) {
-    const options: ClientSessionOptions & SecureClientSessionOptions = {
-      ...SESSION_OPTIONS,
-      createConnection: () => connection,
-    };
-    connection.on('error', (error) => (this.#lost ??= error));
-    const session = connect('http://localhost', options);
-    this.#session = session;
-    session.on('error', (error) => (this.#lost ??= error));
-    // Allowed before the connection stands; without it the whole connection has 64 KiB.
-    session.once('connect', () => {
-      if (!session.destroyed) session.setLocalWindowSize(WINDOW);
-    });
-    const end = (): void => {
-      session.destroy();
-    };
-    connection.once('end', end);
-    connection.once('close', end);
-    this.closed = new Promise((resolve) => {
-      session.once('close', () => {
-        connection.destroy();
-        resolve();
-      });
-    });
-    if (connection.destroyed) session.destroy();
+  constructor(link: Link) {
+    this.#connection = new Http2Connection(link);
+    this.closed = this.#connection.closed;
   }
 
   async unary<Req, Res>(
@@ -80,50 +50,32 @@ class GrpcChannel implements Channel {
   ): ClientStream<Req, Res> {
     throwIfAborted(options.signal);
     const path = `/${service.fullName}/${method.name}`;
-    if (this.#session.destroyed || this.#session.closed) {
-      const why = this.#lost === undefined ? '' : `: ${this.#lost.message}`;
-      throw new BuildError(Code.Unavailable, `connection closed${why}`, { cause: this.#lost });
+    const connection = this.#connection;
+    if (!connection.isOpen) {
+      const why = connection.lost === undefined ? '' : `: ${connection.lost.message}`;
+      throw new BuildError(Code.Unavailable, `connection closed${why}`, { cause: connection.lost });
     }
-    const headers: OutgoingHttpHeaders = {
-      ':method': 'POST',
-      ':path': path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      'user-agent': 'grpc-buildkit-ts',
-    };
-    if (options.timeoutMs !== undefined) headers['grpc-timeout'] = formatTimeout(options.timeoutMs);
-    if (options.metadata !== undefined) encodeMetadata(options.metadata, headers);
-    let stream;
+    const fields = [':method', 'POST', ':scheme', 'http', ':path', path, ':authority', 'localhost', ...CONSTANT];
+    if (options.timeoutMs !== undefined) fields.push('grpc-timeout', formatTimeout(options.timeoutMs));
+    if (options.metadata !== undefined) encodeMetadata(options.metadata, fields);
     try {
-      stream = this.#session.request(headers, { endStream: false });
+      const call = new OutgoingCall(connection, fields, method, options, (one) => this.#running.delete(one));
+      this.#running.add(call);
+      return call;
     } catch (error) {
       throw new BuildError(Code.Unavailable, `cannot start a call: ${(error as Error).message}`, { cause: error });
     }
-    const call = new OutgoingCall(stream, path, method, options);
-    this.#running.add(call);
-    stream.once('close', () => this.#running.delete(call));
-    return call;
   }
 
   async close(): Promise<void> {
     for (const call of this.#running) call.cancel(new BuildError(Code.Canceled, 'the client connection is closing'));
-    if (!this.#session.destroyed) {
-      this.#session.close();
-      const timer = setTimeout(() => this.#session.destroy(), CLOSE_PATIENCE_MS);
-      await this.closed;
-      clearTimeout(timer);
-    }
+    this.#connection.close();
+    this.#connection.destroy();
+    await this.closed;
   }
 }
 
-export function createChannel(connection: Duplex): Channel {
-  return new GrpcChannel(new UnblockedDuplex(connection));
-}
-
-/**
- * The same on a bare socket to a daemon, which reads whatever else it does: nothing has to stand between, and Node moves
- * the bytes without a turn of JavaScript for each.
- */
-export function createSocketChannel(socket: Socket): Channel {
-  return new GrpcChannel(socket);
+/** It owns the connection. */
+export function createChannel(connection: Duplex | Link): Channel {
+  return new GrpcChannel(connection instanceof Duplex ? new DuplexLink(connection) : connection);
 }

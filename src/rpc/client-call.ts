@@ -1,15 +1,15 @@
-import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
-import { abortReason, BuildError, canceled, Code, Deferred, internal } from '../base/index.ts';
-import { CANCEL, NO_ERROR } from './limits.ts';
+import { abortReason, BuildError, canceled, Code, Deferred } from '../base/index.ts';
+import { CANCEL, fieldOf, NO_ERROR } from './http2/index.ts';
+import type { Fields, Http2Connection, Http2Stream } from './http2/index.ts';
 import { StreamReader } from './message-reader.ts';
 import { StreamWriter } from './message-writer.ts';
 import { decodeMetadata, timerMs } from './metadata.ts';
-import { parseStatusHeaders, resetError } from './status.ts';
+import { parseStatusFields, resetError } from './status.ts';
 import type { CallOptions, ClientStream, Metadata, MethodDefinition } from './types.ts';
 
 /** One call of ours; its end is the status, a reset, the deadline or the caller's signal, whichever is first. */
 export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
-  readonly #stream: ClientHttp2Stream;
+  readonly #stream: Http2Stream;
   readonly #in: StreamReader<Res>;
   readonly #out: StreamWriter<Req>;
   readonly #headers = new Deferred<Metadata>();
@@ -20,21 +20,31 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
   #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.cancel(abortReason(this.#signal as AbortSignal));
 
-  constructor(stream: ClientHttp2Stream, path: string, method: MethodDefinition<Req, Res>, options: CallOptions) {
-    this.#stream = stream;
-    this.#path = path;
-    this.#in = new StreamReader(stream, method.responseType, Code.Internal);
-    this.#out = new StreamWriter(stream, method.requestType);
+  /** Throws when the connection cannot make the request that `fields` describe. `onClose` runs last. */
+  constructor(
+    connection: Http2Connection,
+    fields: Fields,
+    method: MethodDefinition<Req, Res>,
+    options: CallOptions,
+    onClose: (call: OutgoingCall<Req, Res>) => void,
+  ) {
+    this.#path = fieldOf(fields, ':path') ?? '';
+    this.#stream = connection.request(fields, {
+      response: (head, status) => this.#onHead(head, status),
+      trailers: (trailers) => (this.#status ??= parseStatusFields(trailers)),
+      data: (chunk) => this.#in.receive(chunk),
+      end: () => {
+        if (this.#status !== undefined) this.#finish(this.#status.error);
+      },
+      room: () => this.#out.sent(),
+      close: (code) => {
+        this.#finish(this.#status === undefined ? resetError(code, `rpc ${this.#path}`) : this.#status.error);
+        onClose(this);
+      },
+    });
+    this.#in = new StreamReader(this.#stream, method.responseType, Code.Internal);
+    this.#out = new StreamWriter(this.#stream, method.requestType);
     this.#in.onFault = (error) => this.cancel(error);
-    stream.on('error', () => {});
-    stream.once('response', (headers, _flags, raw) => this.#onHeaders(headers, raw as unknown as string[] | undefined));
-    stream.once('trailers', (trailers) => {
-      this.#status ??= parseStatusHeaders(trailers);
-    });
-    stream.once('end', () => {
-      if (this.#status !== undefined) this.#finish(this.#status.error);
-    });
-    stream.once('close', () => this.#finish(this.#closeError()));
     if (options.timeoutMs !== undefined) {
       this.#timer = setTimeout(
         () => this.cancel(new BuildError(Code.DeadlineExceeded, 'context deadline exceeded')),
@@ -46,18 +56,12 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     else options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  #onHeaders(headers: IncomingHttpHeaders, raw: string[] | undefined): void {
-    this.#status = parseStatusHeaders(headers);
-    const status = Number(headers[':status']);
+  #onHead(fields: Fields, status: number): void {
+    this.#status = parseStatusFields(fields);
     if (this.#status === undefined && status !== 200) {
       this.#status = { error: new BuildError(httpCode(status), `unexpected HTTP status code ${status}`) };
     }
-    this.#headers.resolve(decodeMetadata(raw, headers));
-  }
-
-  #closeError(): BuildError | undefined {
-    if (this.#status !== undefined) return this.#status.error;
-    return resetError(this.#stream.rstCode, `rpc ${this.#path}`);
+    this.#headers.resolve(decodeMetadata(fields));
   }
 
   #finish(error: BuildError | undefined): void {
@@ -65,11 +69,11 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     this.#over = true;
     clearTimeout(this.#timer);
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#in.finish(error ?? (this.#in.isMidMessage ? internal('unexpected end of a response message') : undefined));
+    this.#in.finish(error);
     this.#out.fail(error ?? new BuildError(Code.Unavailable, 'EOF'));
     this.#headers.reject(error ?? new BuildError(Code.Internal, 'the call ended without headers'));
     // Complete on the server's side: what we did not send is of no use any more.
-    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.close(NO_ERROR);
+    if (!this.#stream.localEnded) this.#stream.reset(NO_ERROR);
   }
 
   read(): Promise<Res | undefined> {
@@ -93,8 +97,7 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
   }
 
   end(): void {
-    this.#out.flush();
-    if (!this.#stream.destroyed) this.#stream.end();
+    this.#stream.end();
   }
 
   headers(): Promise<Metadata> {
@@ -109,9 +112,7 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     this.#in.fail(reason);
     this.#out.fail(reason);
     this.#headers.reject(reason);
-    if (!this.#stream.destroyed) {
-      this.#stream.close(CANCEL);
-    }
+    this.#stream.reset(CANCEL);
   }
 }
 

@@ -1,31 +1,30 @@
 /** gRPC's length-prefixed messages: one byte of flags, four of length (grpc/doc/PROTOCOL-HTTP2.md). */
 import { BuildError, Code, unimplemented } from '../base/index.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { MAX_MESSAGE } from './limits.ts';
 import type { MessageType } from './types.ts';
 
-const PREFIX = 5;
+/** Bytes before a message. */
+export const PREFIX = 5;
 
 /** Cuts a byte stream into messages. What it holds is one unfinished message at most. */
 export class FrameDecoder {
-  #chunks: Uint8Array[] = [];
-  #held = 0;
+  readonly #held = new HeldBytes();
   /** Whole frame that the chunks must reach before they are looked at again. */
   #wanted = PREFIX;
 
   get isEmpty(): boolean {
-    return this.#held === 0;
+    return this.#held.length === 0;
   }
 
   /** Appends what `chunk` completes to `out`. Throws ResourceExhausted and Unimplemented. */
   push(chunk: Uint8Array, out: Uint8Array[]): void {
     let bytes = chunk;
-    if (this.#held > 0) {
-      this.#chunks.push(chunk);
-      this.#held += chunk.length;
-      if (this.#held < this.#wanted) return;
-      bytes = Buffer.concat(this.#chunks, this.#held);
-      this.#chunks = [];
-      this.#held = 0;
+    if (this.#held.length > 0) {
+      this.#held.push(chunk);
+      const { length } = this.#held;
+      if (length < this.#wanted) return;
+      bytes = Buffer.concat(this.#held.take(), length);
     }
     let at = 0;
     while (bytes.length - at >= PREFIX) {
@@ -43,11 +42,7 @@ export class FrameDecoder {
       at += this.#wanted;
       this.#wanted = PREFIX;
     }
-    if (at < bytes.length) {
-      const rest = bytes.subarray(at);
-      this.#chunks.push(rest);
-      this.#held = rest.length;
-    }
+    if (at < bytes.length) this.#held.push(bytes.subarray(at));
   }
 }
 
@@ -66,27 +61,4 @@ export function encodeFrame<T>(type: MessageType<T>, message: T): Uint8Array[] {
   prefix[0] = 0;
   prefix.writeUInt32BE(size, 1);
   return [prefix, ...parts];
-}
-
-const SMALL = 8 << 10;
-
-/** Joins neighbours that are small, so that thousands of small messages become one write and large ones are not copied. */
-export function joinSmall(pieces: readonly Uint8Array[]): Uint8Array[] {
-  const out: Uint8Array[] = [];
-  let run: Uint8Array[] = [];
-  const flush = (): void => {
-    if (run.length === 1) out.push(run[0]);
-    else if (run.length > 1) out.push(Buffer.concat(run));
-    run = [];
-  };
-  for (const piece of pieces) {
-    if (piece.length === 0) continue;
-    if (piece.length <= SMALL) run.push(piece);
-    else {
-      flush();
-      out.push(piece);
-    }
-  }
-  flush();
-  return out;
 }

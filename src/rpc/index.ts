@@ -1,11 +1,11 @@
 /**
- * gRPC on node:http2: byte streams come in (sockets, TLS, other calls), calls with deadlines, metadata and typed errors
+ * gRPC on HTTP/2: byte streams come in (sockets, TLS, other calls), calls with deadlines, metadata and typed errors
  * go out. `status.ts` is the only place that knows how a BuildError looks on the wire. Deliberately absent:
  * compression, load balancing, reconnecting.
  */
 export * from './types.ts';
 export { createServer } from './server.ts';
-export { createChannel, createSocketChannel } from './channel.ts';
+export { createChannel } from './channel.ts';
 export { dial, parseAddress } from './dial.ts';
 export type { DialOptions, TlsOptions } from './dial.ts';
 export { addHealth } from './health.ts';

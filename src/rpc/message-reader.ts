@@ -1,12 +1,16 @@
-import type { Http2Stream } from 'node:http2';
-import { BuildError } from '../base/index.ts';
+import { BuildError, internal } from '../base/index.ts';
 import type { Code } from '../base/index.ts';
-import { FrameDecoder } from './framing.ts';
+import { FrameDecoder, PREFIX } from './framing.ts';
+import { HeldBytes } from './held-bytes.ts';
+import type { Http2Stream } from './http2/index.ts';
 import { MAX_UNREAD } from './limits.ts';
 import type { MessageReader, MessageType } from './types.ts';
 
+/** What a message costs beyond its bytes. */
+const OVERHEAD = 32;
+
 /**
- * The receiving half of a stream. It takes bytes until whole messages of MAX_UNREAD wait, then pauses the stream, and
+ * The receiving half of a stream. It cuts bytes into messages until MAX_UNREAD of them wait, then pauses the stream, and
  * HTTP/2's window stops the peer. Messages that came before an error are still handed out; a local cancel drops them.
  */
 export class StreamReader<T> implements MessageReader<T> {
@@ -14,6 +18,8 @@ export class StreamReader<T> implements MessageReader<T> {
   readonly #type: MessageType<T>;
   readonly #badMessage: Code;
   readonly #frames = new FrameDecoder();
+  /** What came while the stream was paused: as messages, small ones would cost many times their bytes. */
+  readonly #uncut = new HeldBytes();
   #queue: Uint8Array[] = [];
   #at = 0;
   #unread = 0;
@@ -28,11 +34,18 @@ export class StreamReader<T> implements MessageReader<T> {
     this.#stream = stream;
     this.#type = type;
     this.#badMessage = badMessage;
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#discarding || this.#ended) return;
+  receive(chunk: Uint8Array): void {
+    if (this.#discarding || this.#failure !== undefined) this.#stream.taken(chunk.length);
+    else if (this.#unread > MAX_UNREAD) this.#uncut.push(chunk);
+    else {
+      this.#cut(chunk);
+      this.#wakeAll();
+    }
+  }
+
+  #cut(chunk: Uint8Array): void {
     const before = this.#queue.length;
     try {
       this.#frames.push(chunk, this.#queue);
@@ -42,14 +55,8 @@ export class StreamReader<T> implements MessageReader<T> {
       this.onFault?.(error as Error);
       return;
     }
-    if (this.#queue.length === before) return;
-    for (let i = before; i < this.#queue.length; i++) this.#unread += this.#queue[i].length + 32;
+    for (let i = before; i < this.#queue.length; i++) this.#unread += this.#queue[i].length + OVERHEAD;
     if (this.#unread > MAX_UNREAD) this.#stream.pause();
-    this.#wakeAll();
-  }
-
-  get isMidMessage(): boolean {
-    return !this.#frames.isEmpty;
   }
 
   /** The end, clean or with the status; what has arrived stays readable. */
@@ -64,6 +71,7 @@ export class StreamReader<T> implements MessageReader<T> {
   fail(error: Error): void {
     this.#queue = [];
     this.#at = 0;
+    this.#unread = 0;
     this.#ended = true;
     this.#failure = error;
     this.#wakeAll();
@@ -73,7 +81,9 @@ export class StreamReader<T> implements MessageReader<T> {
   /** Lets the rest flow to nowhere, so that the stream can close. */
   discard(): void {
     this.#discarding = true;
-    if (!this.#stream.destroyed) this.#stream.resume();
+    this.#uncut.take();
+    this.#stream.taken(this.#stream.held);
+    this.#stream.resume();
   }
 
   #wakeAll(): void {
@@ -87,6 +97,7 @@ export class StreamReader<T> implements MessageReader<T> {
     while (this.#at >= this.#queue.length) {
       if (this.#ended) {
         if (this.#failure !== undefined) throw this.#failure;
+        if (!this.#frames.isEmpty) throw internal('unexpected end of a message');
         return false;
       }
       await new Promise<void>((resolve) => this.#wake.push(resolve));
@@ -94,9 +105,22 @@ export class StreamReader<T> implements MessageReader<T> {
     return true;
   }
 
-  #taken(bytes: number): void {
-    this.#unread -= bytes;
-    if (this.#unread <= MAX_UNREAD / 2 && this.#stream.isPaused() && !this.#stream.destroyed) this.#stream.resume();
+  /** `bytes` of `count` messages. */
+  #taken(bytes: number, count: number): void {
+    this.#unread -= bytes + count * OVERHEAD;
+    if (this.#discarding) return;
+    this.#stream.taken(bytes + count * PREFIX);
+    if (this.#unread > MAX_UNREAD / 2) return;
+    if (this.#uncut.length > 0) this.#cutHeld();
+    if (this.#unread <= MAX_UNREAD) this.#stream.resume();
+  }
+
+  #cutHeld(): void {
+    for (const chunk of this.#uncut.take()) {
+      if (this.#discarding) return;
+      if (this.#unread > MAX_UNREAD) this.#uncut.push(chunk);
+      else this.#cut(chunk);
+    }
   }
 
   #decode(bytes: Uint8Array): T {
@@ -119,7 +143,7 @@ export class StreamReader<T> implements MessageReader<T> {
       this.#queue.splice(0, this.#at);
       this.#at = 0;
     }
-    this.#taken(bytes.length + 32);
+    this.#taken(bytes.length, 1);
     return this.#decode(bytes);
   }
 
@@ -128,7 +152,7 @@ export class StreamReader<T> implements MessageReader<T> {
     const batch = this.#at === 0 ? this.#queue : this.#queue.slice(this.#at);
     this.#queue = [];
     this.#at = 0;
-    this.#taken(this.#unread);
+    this.#taken(this.#unread - batch.length * OVERHEAD, batch.length);
     return batch.map((bytes) => this.#decode(bytes));
   }
 

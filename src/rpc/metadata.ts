@@ -1,6 +1,6 @@
 /** HTTP/2 headers to gRPC metadata and back, and the grpc-timeout header. */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { invalidArgument } from '../base/index.ts';
+import type { Fields } from './http2/index.ts';
 import type { Metadata } from './types.ts';
 
 /** Names that the protocol itself uses; everything else is the caller's. */
@@ -10,28 +10,20 @@ function isCustom(name: string): boolean {
   return !name.startsWith(':') && !name.startsWith('grpc-') && !RESERVED.has(name);
 }
 
-/** `raw` is Node's flat list of names and values: only there do repeated headers stay apart. */
-export function decodeMetadata(raw: readonly string[] | undefined, headers: IncomingHttpHeaders): Metadata {
+export function decodeMetadata(fields: Fields): Metadata {
   const out = new Map<string, string[]>();
-  const add = (name: string, value: string): void => {
-    if (!isCustom(name)) return;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i];
+    if (!isCustom(name)) continue;
     const known = out.get(name);
-    if (known === undefined) out.set(name, [value]);
-    else known.push(value);
-  };
-  if (raw !== undefined) {
-    for (let i = 0; i + 1 < raw.length; i += 2) add(raw[i].toLowerCase(), raw[i + 1]);
-  } else {
-    for (const [name, value] of Object.entries(headers)) {
-      if (Array.isArray(value)) for (const v of value) add(name, v);
-      else if (value !== undefined) add(name, String(value));
-    }
+    if (known === undefined) out.set(name, [fields[i + 1]]);
+    else known.push(fields[i + 1]);
   }
   return out;
 }
 
-/** Adds `metadata` to `headers`. Throws InvalidArgument for what HTTP/2 cannot carry. */
-export function encodeMetadata(metadata: Iterable<readonly [string, string]>, headers: OutgoingHttpHeaders): void {
+/** Adds `metadata` to `fields`. Throws InvalidArgument for what HTTP/2 cannot carry. */
+export function encodeMetadata(metadata: Iterable<readonly [string, string]>, fields: string[]): void {
   for (const [key, value] of metadata) {
     const name = key.toLowerCase();
     if (!/^[0-9a-z_.-]+$/.test(name) || !isCustom(name)) throw invalidArgument(`invalid metadata key ${name}`);
@@ -39,10 +31,7 @@ export function encodeMetadata(metadata: Iterable<readonly [string, string]>, he
     if (!/^[\x20-\x7e]*$/.test(value))
       // gRPC's own words in Go.
       throw invalidArgument(`header key "${name}" contains value with non-printable ASCII characters`);
-    const known = headers[name];
-    if (known === undefined) headers[name] = value;
-    else if (Array.isArray(known)) known.push(value);
-    else headers[name] = [String(known), value];
+    fields.push(name, value);
   }
 }
 

@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { BuildError, canceled, Code, internal, unimplemented } from '../base/index.ts';
-import { NO_ERROR } from './limits.ts';
+import { BuildError, canceled, Code, Deferred, internal, unimplemented } from '../base/index.ts';
+import { fieldOf, NO_ERROR } from './http2/index.ts';
+import type { Fields, Http2Stream } from './http2/index.ts';
 import { StreamReader } from './message-reader.ts';
 import { StreamWriter } from './message-writer.ts';
 import { decodeMetadata, encodeMetadata, parseTimeout, timerMs } from './metadata.ts';
-import { statusHeaders } from './status.ts';
+import { statusFields } from './status.ts';
 import type { Metadata, MethodDefinition, ServerCall } from './types.ts';
 
 /** For the status to be on its way before a reset. */
@@ -22,27 +22,38 @@ export class IncomingCall implements ServerCall {
   readonly path: string;
   readonly metadata: Metadata;
   readonly #abort = new AbortController();
-  readonly #stream: ServerHttp2Stream;
-  readonly #extraHeaders: OutgoingHttpHeaders = {};
-  readonly #trailers: OutgoingHttpHeaders = {};
+  readonly #stream: Http2Stream;
+  readonly #extraFields: string[] = [];
+  readonly #trailers: string[] = [];
+  #in: StreamReader<unknown> | undefined;
+  #out: StreamWriter<unknown> | undefined;
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
   readonly done: Promise<void>;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[] | undefined) {
+  constructor(stream: Http2Stream, fields: Fields) {
     this.#stream = stream;
-    this.path = String(headers[':path'] ?? '');
-    this.metadata = decodeMetadata(raw, headers);
-    // A stream's error is also its close, which is what counts here.
-    stream.on('error', () => {});
-    this.done = new Promise((resolve) => {
-      stream.once('close', () => {
+    this.path = fieldOf(fields, ':path') ?? '';
+    this.metadata = decodeMetadata(fields);
+    const done = new Deferred();
+    this.done = done.promise;
+    stream.events = {
+      data: (chunk) => {
+        if (this.#in === undefined) stream.taken(chunk.length);
+        else this.#in.receive(chunk);
+      },
+      end: () => this.#in?.finish(),
+      room: () => this.#out?.sent(),
+      ended: () => {
+        if (!stream.remoteEnded) this.#resetIn(RESET_DELAY_MS);
+      },
+      close: () => {
         clearTimeout(this.#timer);
         if (!this.#finished) this.cancel(canceled());
-        resolve();
-      });
-    });
-    const timeoutMs = parseTimeout(headers['grpc-timeout'] as string | undefined);
+        done.resolve();
+      },
+    };
+    const timeoutMs = parseTimeout(fieldOf(fields, 'grpc-timeout'));
     if (timeoutMs !== undefined) {
       this.#timer = setTimeout(
         () => this.cancel(new BuildError(Code.DeadlineExceeded, 'context deadline exceeded')),
@@ -60,7 +71,7 @@ export class IncomingCall implements ServerCall {
   }
 
   sendHeader(metadata: Iterable<readonly [string, string]>): void {
-    encodeMetadata(metadata, this.#extraHeaders);
+    encodeMetadata(metadata, this.#extraFields);
     this.#respond();
   }
 
@@ -69,12 +80,7 @@ export class IncomingCall implements ServerCall {
   }
 
   #respond(): void {
-    const stream = this.#stream;
-    if (stream.headersSent || stream.destroyed || stream.closed) return;
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc', ...this.#extraHeaders },
-      { waitForTrailers: true },
-    );
+    this.#stream.respond([':status', '200', 'content-type', 'application/grpc', ...this.#extraFields]);
   }
 
   async run(route: Route | undefined): Promise<void> {
@@ -92,16 +98,15 @@ export class IncomingCall implements ServerCall {
     handler: (...args: unknown[]) => Promise<unknown>,
   ): Promise<void> {
     const input = new StreamReader(this.#stream, method.requestType, Code.InvalidArgument);
-    this.#stream.once('end', () =>
-      input.finish(input.isMidMessage ? internal('unexpected end of a request message') : undefined),
-    );
+    this.#in = input;
     const out = new StreamWriter(this.#stream, method.responseType);
+    this.#out = out;
     out.onFirstWrite = () => this.#respond();
     const onAbort = (): void => {
       input.fail(this.signal.reason as Error);
       out.fail(this.signal.reason as Error);
       // The deadline is the client's too: nobody waits for a handler that does not notice.
-      if (!this.#stream.destroyed) this.finish(this.signal.reason);
+      this.finish(this.signal.reason);
     };
     if (this.signal.aborted) onAbort();
     else this.signal.addEventListener('abort', onAbort, { once: true });
@@ -114,7 +119,6 @@ export class IncomingCall implements ServerCall {
         if (method.responseStream) await handler(request, out, this);
         else await out.write(await handler(request, this));
       }
-      out.flush();
     } finally {
       this.signal.removeEventListener('abort', onAbort);
       input.discard();
@@ -127,37 +131,21 @@ export class IncomingCall implements ServerCall {
     this.#finished = true;
     clearTimeout(this.#timer);
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
-    const trailers = { ...this.#trailers, ...statusHeaders(error) };
-    if (!stream.headersSent) {
-      stream.respond(
-        { ':status': 200, 'content-type': 'application/grpc', ...this.#extraHeaders, ...trailers },
-        { endStream: true },
-      );
-      this.#resetIn(RESET_DELAY_MS);
-    } else {
-      // Only when all that was written has left: until then a slow reader's window may hold it.
-      stream.once('wantTrailers', () => {
-        if (stream.destroyed) return;
-        stream.sendTrailers(trailers);
-        this.#resetIn(RESET_DELAY_MS);
-      });
-      this.#resetIn(UNREAD_PATIENCE_MS);
-      stream.end();
-    }
-    stream.resume();
+    if (stream.closed) return;
+    const trailers = [...this.#trailers, ...statusFields(error)];
+    if (stream.headersSent) stream.end(trailers);
+    else stream.end([':status', '200', 'content-type', 'application/grpc', ...this.#extraFields, ...trailers]);
+    // A slow reader's window may hold what was written, and the trailers behind it.
+    if (stream.unsent > 0) this.#resetIn(UNREAD_PATIENCE_MS);
   }
 
   /**
    * A client that is still sending learns that nobody listens. Others end the call by themselves once they have its
-   * status, which a reset that leaves at the same time would overtake: nghttp2 drops what is queued for the stream.
+   * status, which a reset that comes with it may overtake in them.
    */
   #resetIn(ms: number): void {
-    const stream = this.#stream;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      if (!stream.destroyed && !(stream.readableEnded && stream.writableFinished)) stream.close(NO_ERROR);
-    }, ms);
+    this.#timer = setTimeout(() => this.#stream.reset(NO_ERROR), ms);
   }
 }
 

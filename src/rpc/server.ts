@@ -1,17 +1,15 @@
-import { performServerHandshake } from 'node:http2';
-import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { BuildError, Code, logger, sleep } from '../base/index.ts';
-import { SESSION_OPTIONS, WINDOW } from './limits.ts';
+import { DuplexLink, fieldOf, Http2Connection } from './http2/index.ts';
+import type { Fields, Http2Stream, Link } from './http2/index.ts';
 import { IncomingCall } from './server-call.ts';
 import type { Route } from './server-call.ts';
-import { UnblockedDuplex } from './unblocked.ts';
 import type { Handlers, Server, ServiceDefinition } from './types.ts';
 
 /** Services by path, served on any number of connections. */
 class GrpcServer implements Server {
   readonly #routes = new Map<string, Route>();
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #connections = new Set<Http2Connection>();
   readonly #calls = new Set<IncomingCall>();
   #closing = false;
 
@@ -28,45 +26,23 @@ class GrpcServer implements Server {
     return [...this.#routes].filter(([, route]) => route.handler !== undefined).map(([path]) => path);
   }
 
-  serve(transport: Duplex): Promise<void> {
-    return new Promise((resolve) => {
-      const connection = new UnblockedDuplex(transport);
-      connection.on('error', (error) => logger.debug('connection failed', { error }));
-      if (connection.destroyed || this.#closing) {
-        connection.destroy();
-        resolve();
-        return;
-      }
-      const session = performServerHandshake(connection, SESSION_OPTIONS);
-      session.setLocalWindowSize(WINDOW);
-      this.#sessions.add(session);
-      session.on('error', (error) => logger.debug('connection failed', { error }));
-      session.on('stream', (stream, headers, _flags, raw) =>
-        this.#accept(stream, headers, raw as unknown as string[] | undefined),
-      );
-      const end = (): void => {
-        session.destroy();
-      };
-      connection.once('close', end);
-      connection.once('end', end);
-      session.once('close', () => {
-        connection.off('close', end);
-        connection.off('end', end);
-        this.#sessions.delete(session);
-        connection.destroy();
-        resolve();
-      });
-    });
+  async serve(transport: Duplex | Link): Promise<void> {
+    const link = transport instanceof Duplex ? new DuplexLink(transport) : transport;
+    const connection = new Http2Connection(link, (stream, fields) => this.#accept(stream, fields));
+    if (this.#closing) connection.destroy();
+    this.#connections.add(connection);
+    await connection.closed;
+    this.#connections.delete(connection);
   }
 
-  #accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[] | undefined): void {
-    if (headers[':method'] !== 'POST' || !String(headers['content-type']).startsWith('application/grpc')) {
-      stream.on('error', () => {});
-      stream.resume();
-      stream.respond({ ':status': headers[':method'] === 'POST' ? 415 : 405 }, { endStream: true });
+  #accept(stream: Http2Stream, fields: Fields): void {
+    const isPost = fieldOf(fields, ':method') === 'POST';
+    if (!isPost || fieldOf(fields, 'content-type')?.startsWith('application/grpc') !== true) {
+      stream.events = { data: (chunk) => stream.taken(chunk.length), end() {}, room() {}, close() {} };
+      stream.end([':status', isPost ? '415' : '405']);
       return;
     }
-    const call = new IncomingCall(stream, headers, raw);
+    const call = new IncomingCall(stream, fields);
     if (this.#closing) {
       call.finish(new BuildError(Code.Unavailable, 'the server is shutting down'));
       return;
@@ -81,17 +57,15 @@ class GrpcServer implements Server {
 
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
-    const closed = Promise.all(
-      [...this.#sessions].map((s) => new Promise<void>((r) => void s.once('close', () => r()))),
-    );
-    for (const session of this.#sessions) session.close();
+    const closed = Promise.all([...this.#connections].map((c) => c.closed));
+    for (const connection of this.#connections) connection.close();
     const patience = new AbortController();
     await Promise.race([closed, sleep(graceMs, patience.signal).catch(() => {})]);
     patience.abort();
     for (const call of this.#calls) call.cancel(new BuildError(Code.Unavailable, 'the server is shutting down'));
     // One turn for the statuses of the cancelled calls.
     await new Promise((resolve) => setImmediate(resolve));
-    for (const session of this.#sessions) session.destroy();
+    for (const connection of this.#connections) connection.destroy();
     await closed;
   }
 }

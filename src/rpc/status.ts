@@ -6,18 +6,18 @@
 import { BuildError, Code, logger, toBuildError, VERSION } from '../base/index.ts';
 import type { ErrorDetail } from '../base/index.ts';
 import { Status } from '../proto/status.pb.ts';
+import { fieldOf } from './http2/index.ts';
+import type { Fields } from './http2/index.ts';
 
 /** Encoded bytes of grpc-message: proxies and older peers take header lists of 8 KiB. */
 const MAX_MESSAGE_HEADER = 6 << 10;
 /** The full text, which travels in the details. */
 const MAX_STATUS_TEXT = 8 << 10;
-/** All of google.rpc.Status before base64: nghttp2 takes no header value beyond 64 KiB (NGHTTP2_HD_MAX_NV). */
+/** All of google.rpc.Status before base64: peers that use nghttp2 take no header value beyond 64 KiB (NGHTTP2_HD_MAX_NV). */
 const MAX_STATUS_BYTES = 46 << 10;
 /** What can be missed most is dropped first. */
 const MAX_FRAMES = 32;
 const STACK = 'github.com/moby/buildkit/stack.Stack+json';
-
-export type StatusHeaders = Record<string, string>;
 
 function percentEncode(text: string, limit: number): { encoded: string; cut: boolean } {
   const bytes = Buffer.from(text, 'utf8');
@@ -117,39 +117,31 @@ export function decodeStatus(status: Status): BuildError {
 }
 
 /** Trailers of a call that failed; `undefined` is success. */
-export function statusHeaders(thrown: unknown): StatusHeaders {
-  if (thrown === undefined) return { 'grpc-status': '0', 'grpc-message': '' };
+export function statusFields(thrown: unknown): string[] {
+  if (thrown === undefined) return ['grpc-status', '0', 'grpc-message', ''];
   const status = encodeStatus(thrown);
   // An error must never look like success.
   if (status.code === Code.OK) status.code = Code.Unknown;
   const { encoded, cut } = percentEncode(status.message, MAX_MESSAGE_HEADER);
-  const headers: StatusHeaders = { 'grpc-status': String(status.code), 'grpc-message': encoded };
+  const fields = ['grpc-status', String(status.code), 'grpc-message', encoded];
   if (cut || status.details.length > 0) {
-    headers['grpc-status-details-bin'] = Buffer.from(Status.encode(status).finish())
-      .toString('base64')
-      .replace(/=+$/, '');
+    const details = Buffer.from(Status.encode(status).finish()).toString('base64');
+    fields.push('grpc-status-details-bin', details.replace(/=+$/, ''));
   }
-  return headers;
+  return fields;
 }
 
 function toCode(value: number): Code {
   return value >= 0 && value <= 16 ? (value as Code) : Code.Unknown;
 }
 
-function headerText(value: string | string[] | number | undefined): string | undefined {
-  if (Array.isArray(value)) return value[0];
-  return value === undefined ? undefined : String(value);
-}
-
-/** Undefined when the headers carry no status; `ok` or the error otherwise. */
-export function parseStatusHeaders(
-  headers: Readonly<Record<string, string | string[] | number | undefined>>,
-): { readonly error: BuildError | undefined } | undefined {
-  const text = headerText(headers['grpc-status']);
+/** Undefined when the fields carry no status; `ok` or the error otherwise. */
+export function parseStatusFields(fields: Fields): { readonly error: BuildError | undefined } | undefined {
+  const text = fieldOf(fields, 'grpc-status');
   if (text === undefined) return undefined;
   const code = /^\d+$/.test(text) ? toCode(Number(text)) : Code.Unknown;
   if (code === Code.OK) return { error: undefined };
-  const bin = headerText(headers['grpc-status-details-bin']);
+  const bin = fieldOf(fields, 'grpc-status-details-bin');
   if (bin !== undefined) {
     try {
       const status = Status.decode(Buffer.from(bin, 'base64'));
@@ -158,7 +150,7 @@ export function parseStatusHeaders(
       logger.debug('undecodable status details', { error });
     }
   }
-  return { error: new BuildError(code, percentDecode(headerText(headers['grpc-message']) ?? '')) };
+  return { error: new BuildError(code, percentDecode(fieldOf(fields, 'grpc-message') ?? '')) };
 }
 
 /** What a reset stream without a status means (grpc/doc/PROTOCOL-HTTP2.md, "Errors"). */

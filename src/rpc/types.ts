@@ -1,5 +1,8 @@
-/** gRPC on node:http2, over sockets and over byte tunnels. Message types are ts-proto's generic definitions. */
+/** gRPC over sockets and over byte tunnels. Message types are ts-proto's generic definitions. */
 import type { Duplex } from 'node:stream';
+import type { Link } from './http2/index.ts';
+
+export type { Link };
 
 /** Lower-case keys; `-bin` values are kept as received (base64 text). */
 export type Metadata = ReadonlyMap<string, readonly string[]>;
@@ -103,9 +106,9 @@ export interface Server {
   /** `/package.Service/Method` of everything added, as upstream announces them. */
   methods(): string[];
   /** Serves one connection (h2, prior knowledge) on any byte stream; resolves when it has ended. */
-  serve(connection: Duplex): Promise<void>;
+  serve(connection: Duplex | Link): Promise<void>;
   /** Refuses new calls, waits for running ones up to `graceMs`, then cancels them. */
   close(graceMs: number): Promise<void>;
 }
 
-export type ChannelFactory = (connection: Duplex) => Channel;
+export type ChannelFactory = (connection: Duplex | Link) => Channel;

@@ -1,0 +1,34 @@
+/** What one connection may cost us, whoever is at the other end. */
+
+/** Window of a stream and of the connection: what a peer may send before somebody has taken it. */
+export const WINDOW = 4 << 20;
+/** A window is topped up when this much of it has been used: few updates, and never a wait for them. */
+export const WINDOW_STEP = WINDOW / 4;
+/** Bytes of all streams that were received and not yet taken: beyond it the whole connection waits. */
+export const MAX_HELD = 128 << 20;
+
+export const MAX_FRAME = 1 << 20;
+export const MAX_STREAMS = 4096;
+
+/** Of a header list as RFC 9113 (6.5.2) counts it, in both directions, and of its compressed form. */
+export const MAX_HEADER_LIST = 1 << 20;
+export const MAX_HEADER_FIELDS = 16_384;
+/** Frames of one header block: empty ones would come without end otherwise. */
+export const MAX_CONTINUATIONS = 1024;
+
+/** Frames put together for one write; what is more than this waits until the connection takes bytes again. */
+export const MAX_WRITE = 1 << 20;
+/** Data stops at MAX_WRITE, so only a peer that makes us answer and never reads gets here. */
+export const MAX_UNSENT_ANSWERS = 16 << 20;
+
+/**
+ * Resets, settings and empty frames: they come in bursts when a build with many transfers is cancelled; only a sustained
+ * flood ends the connection.
+ */
+export const NUISANCE_BURST = 10_000;
+export const NUISANCE_PER_SECOND = 1_000;
+/** Parameters in one SETTINGS frame; six are known. */
+export const MAX_SETTINGS = 64;
+
+/** How long last words (statuses, GOAWAY) may take to leave a connection that is over. */
+export const FLUSH_PATIENCE_MS = 1000;
