@@ -18,7 +18,15 @@ import * as frame from './frames.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import type { Fields } from './hpack-decoder.ts';
-import { MAX_FRAME, MAX_HEADER_LIST, MAX_HELD, MAX_STREAMS, MAX_UNSENT_ANSWERS, WINDOW, WINDOW_STEP } from './limits.ts';
+import {
+  MAX_FRAME,
+  MAX_HEADER_LIST,
+  MAX_HELD,
+  MAX_STREAMS,
+  MAX_UNSENT_ANSWERS,
+  WINDOW,
+  WINDOW_STEP,
+} from './limits.ts';
 import type { Link } from './link.ts';
 import { Nuisance } from './nuisance.ts';
 import { Output } from './output.ts';
@@ -357,7 +365,8 @@ export class Http2Connection implements FrameSink, StreamHost {
     const { streamId, endStream } = block;
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      if (this.#isServer && streamId % 2 === 1 && streamId > this.#lastPeerId) this.#onRequestHeaders(streamId, fields, endStream);
+      if (this.#isServer && streamId % 2 === 1 && streamId > this.#lastPeerId)
+        this.#onRequestHeaders(streamId, fields, endStream);
       else this.#known(streamId);
       return;
     }

@@ -24,12 +24,14 @@ function check(fields: Fields, allowed: ReadonlySet<string>): Set<string> {
     const name = fields[i];
     const value = fields[i + 1];
     if (name.startsWith(':')) {
-      if (regular || seen.has(name) || !allowed.has(name)) throw malformed(`field ${JSON.stringify(name)} is out of place`);
+      if (regular || seen.has(name) || !allowed.has(name))
+        throw malformed(`field ${JSON.stringify(name)} is out of place`);
       seen.add(name);
     } else {
       regular = true;
       if (!NAME.test(name)) throw malformed(`bad field name ${JSON.stringify(name)}`);
-      if (FORBIDDEN.has(name) || (name === 'te' && value !== 'trailers')) throw malformed(`field ${name} is not allowed`);
+      if (FORBIDDEN.has(name) || (name === 'te' && value !== 'trailers'))
+        throw malformed(`field ${name} is not allowed`);
     }
     if (BAD_VALUE.test(value)) throw malformed(`bad value of field ${name}`);
   }

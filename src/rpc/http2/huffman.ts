@@ -5,7 +5,7 @@
 import { COMPRESSION_ERROR, ConnectionFault } from './faults.ts';
 
 /** Length of each symbol's code, with how many successive symbols have it; the last one is the end of the string. */
-const LENGTHS = 
+const LENGTHS =
   '13 23 28x7 24 30 28x2 30 28x8 30 28x9 6 10x2 12 13 6 8 11 10x2 8 11 8 6x3 5x3 6x7 7 8 15 6 12 10 13 ' +
   '6 7x22 8 7 8 13 19 13 14 6 15 5 6 5 6 5 6x3 5 7x2 6x3 5 6 7 6 5x2 6 7x5 15 11 14 13 28 20 22 20x2 ' +
   '22x3 23 22 23x5 24 23 24x2 22 23 24 23x4 21 22 23 22 23x2 24 22 21 20 22x2 23x2 21 23 22x2 24 21 22 ' +

@@ -17,7 +17,9 @@ export class PeerSettings {
   readonly #isServer: boolean;
   window = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
-  maxStreams = Infinity;
+  /** Until it has told, what every peer should allow (RFC 9113, 6.5.2). */
+  maxStreams = 100;
+  #hasTold = false;
 
   /** `isServer`: the peer is one. */
   constructor(isServer: boolean) {
@@ -28,6 +30,8 @@ export class PeerSettings {
   apply(payload: Uint8Array): void {
     if (payload.length % 6 !== 0) throw new ConnectionFault(FRAME_SIZE_ERROR, 'SETTINGS of a wrong size');
     if (payload.length / 6 > MAX_SETTINGS) throw new ConnectionFault(PROTOCOL_ERROR, 'too many settings');
+    if (!this.#hasTold) this.maxStreams = Infinity;
+    this.#hasTold = true;
     for (let at = 0; at < payload.length; at += 6) {
       this.#one((payload[at] << 8) | payload[at + 1], readU32(payload, at + 2));
     }

@@ -81,7 +81,8 @@ export class Sender {
   /** WINDOW_UPDATE of the connection. Throws a ConnectionFault. */
   widen(more: number): void {
     this.#window += more;
-    if (this.#window > LARGEST_WINDOW) throw new ConnectionFault(FLOW_CONTROL_ERROR, 'window of the connection overflows');
+    if (this.#window > LARGEST_WINDOW)
+      throw new ConnectionFault(FLOW_CONTROL_ERROR, 'window of the connection overflows');
     if (this.#window <= 0) return;
     for (const stream of this.#blocked) this.#queue.add(stream);
     this.#blocked.clear();
