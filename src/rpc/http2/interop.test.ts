@@ -145,7 +145,8 @@ void test('a server of nghttp2: large bodies both ways, trailers, its end', asyn
   const ask = (): Collected => {
     const request = [':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'here'];
     const call = collect(() => stream);
-    const stream: Http2Stream = connection.request([...request, 'characters', CHARACTERS], call.events);
+    // Fields that begin or end with a blank nghttp2 leaves out.
+    const stream: Http2Stream = connection.request([...request, 'characters', CHARACTERS.trim()], call.events);
     stream.write([body.subarray(0, 5), body.subarray(5)]);
     stream.end();
     return call;
@@ -160,8 +161,7 @@ void test('a server of nghttp2: large bodies both ways, trailers, its end', asyn
     assert.deepEqual(call.trailers, ['grpc-status', '7']);
     assert.ok(Buffer.concat(call.chunks).equals(body));
   }
-  // nghttp2 leaves blanks at either end out.
-  assert.equal(seen.trim(), CHARACTERS.trim());
+  assert.equal(seen, CHARACTERS.trim());
   session.close();
   await connection.closed;
   assert.equal(connection.isOpen, false);
