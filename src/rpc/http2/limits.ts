@@ -5,7 +5,7 @@ export const WINDOW = 4 << 20;
 /** A window is topped up when this much of it has been used: few updates, and never a wait for them. */
 export const WINDOW_STEP = WINDOW / 4;
 /** Bytes of all streams that were received and not yet taken: beyond it the whole connection waits. */
-export const MAX_HELD = 128 << 20;
+export const MAX_HELD = 512 << 20;
 
 export const MAX_FRAME = 1 << 20;
 export const MAX_STREAMS = 4096;

@@ -75,7 +75,7 @@ export class Sender {
       stream.localEnded = true;
     }
     if (count > 0) stream.events.room();
-    if (ends) this.onEnded(stream);
+    if (ends && !stream.closed) this.onEnded(stream);
   }
 
   /** WINDOW_UPDATE of the connection. Throws a ConnectionFault. */
