@@ -94,4 +94,17 @@ export class Sender {
     if (stream.sendWindow > LARGEST_WINDOW) throw new StreamFault(FLOW_CONTROL_ERROR, 'window of a stream overflows');
     if (stream.unsent > 0) this.queue(stream);
   }
+
+  /** SETTINGS: a new first window moves those of the streams that run (RFC 9113, 6.9.2). Throws a ConnectionFault. */
+  settings(payload: Uint8Array, running: Iterable<Http2Stream>): void {
+    const before = this.#peer.window;
+    this.#peer.apply(payload);
+    const more = this.#peer.window - before;
+    if (more === 0) return;
+    for (const stream of running) {
+      if (stream.sendWindow + more > LARGEST_WINDOW)
+        throw new ConnectionFault(FLOW_CONTROL_ERROR, 'window of a stream overflows');
+      this.widenStream(stream, more);
+    }
+  }
 }
