@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fault from './faults.ts';
+import * as frame from './frames.ts';
+import { MAX_FRAME, MAX_HELD, WINDOW } from './limits.ts';
+import type { Http2Stream } from './stream.ts';
+import { encode, u32, setting, REQUEST, served } from './wire-by-hand.ts';
+
+void test('we send what the windows of stream and connection allow', async () => {
+  const small = encode(frame.SETTINGS, 0, 0, setting(frame.SETTINGS_INITIAL_WINDOW_SIZE, 100));
+  const { wire, streams } = await served(Buffer.concat([frame.PREFACE, small]));
+  wire.feed(wire.headers(1, REQUEST), wire.headers(3, REQUEST));
+  const sizes = async (): Promise<number[][]> => {
+    const sent = (await wire.frames()).filter((f) => f.type === frame.DATA);
+    return sent.map((f) => [f.id, f.payload.length]);
+  };
+  for (const stream of streams) {
+    stream.respond([':status', '200']);
+    stream.write([Buffer.alloc(70_000)]);
+  }
+  assert.deepEqual(await sizes(), [
+    [1, 100],
+    [3, 100],
+  ]);
+  assert.equal(streams[0].unsent, 69_900);
+  // A smaller window may be used up already: what is missing comes first.
+  wire.feed(encode(frame.SETTINGS, 0, 0, setting(frame.SETTINGS_INITIAL_WINDOW_SIZE, 50)));
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 1, u32(50)));
+  assert.deepEqual(await sizes(), []);
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 1, u32(1)));
+  assert.deepEqual(await sizes(), [[1, 1]]);
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 3, u32(0x7fff0000)));
+  const rest = frame.DEFAULT_WINDOW - 201;
+  assert.deepEqual(
+    (await sizes()).map(([id, size]) => id * size).reduce((a, b) => a + b),
+    3 * rest,
+  );
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 0, u32(10)));
+  assert.deepEqual(await sizes(), [[3, 10]]);
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 1, u32(100_000)), encode(frame.WINDOW_UPDATE, 0, 0, u32(1 << 20)));
+  const both = await sizes();
+  assert.deepEqual(
+    [1, 3].map((id) => both.filter(([one]) => one === id).reduce((sum, [, size]) => sum + size, 0)),
+    [69_899, 70_000 - 100 - rest - 10],
+  );
+  assert.ok(both.every(([, size]) => size <= frame.DEFAULT_MAX_FRAME));
+  // In turns, not one after the other.
+  assert.notEqual(both[0][0], both[1][0]);
+});
+
+void test('a reader that takes gets more, one that has paused does not', async () => {
+  const { wire, streams } = await served();
+  const piece = Buffer.alloc(MAX_FRAME / 2);
+  wire.feed(wire.headers(1, REQUEST), wire.headers(3, REQUEST));
+  streams[0].pause();
+  const send = (id: number): void => {
+    for (let sent = 0; sent < WINDOW; sent += piece.length) wire.feed(encode(frame.DATA, 0, id, piece));
+  };
+  const updates = async (id: number): Promise<number> =>
+    (await wire.frames())
+      .filter((f) => f.type === frame.WINDOW_UPDATE && f.id === id)
+      .reduce((sum, f) => sum + f.payload.readUInt32BE(), 0);
+  send(1);
+  assert.equal(await updates(1), 0);
+  send(3);
+  assert.equal(await updates(3), WINDOW);
+  streams[0].resume();
+  assert.equal(await updates(1), WINDOW);
+  // Who sends more than the window is not listened to.
+  streams[0].pause();
+  send(1);
+  await wire.frames();
+  wire.feed(encode(frame.DATA, 0, 1, Buffer.alloc(1)));
+  const [reset] = await wire.frames();
+  assert.deepEqual([reset.type, reset.payload.readUInt32BE()], [frame.RST_STREAM, fault.FLOW_CONTROL_ERROR]);
+});
+
+void test('what nobody takes stops the whole connection in the end', async () => {
+  const { wire, streams, connection } = await served();
+  const piece = Buffer.alloc(MAX_FRAME);
+  let left = WINDOW;
+  let held = 0;
+  for (let id = 1; left > 0; id += 2) {
+    wire.feed(wire.headers(id, REQUEST));
+    const stream = streams.at(-1) as Http2Stream;
+    stream.events = { ...stream.events, data: (chunk) => (held += chunk.length) };
+    stream.pause();
+    for (let i = 0; i < WINDOW / piece.length && left > 0; i++, left -= piece.length) {
+      wire.feed(encode(frame.DATA, 0, id, piece));
+      for (const f of await wire.frames()) if (f.id === 0) left += f.payload.readUInt32BE();
+    }
+  }
+  assert.ok(held > MAX_HELD && held <= MAX_HELD + WINDOW, `${held}`);
+  streams[0].taken(WINDOW);
+  streams[1].taken(WINDOW);
+  assert.ok((await wire.frames()).some((f) => f.type === frame.WINDOW_UPDATE && f.id === 0));
+  for (const stream of streams) stream.reset(fault.CANCEL);
+  connection.destroy();
+  await connection.closed;
+});
