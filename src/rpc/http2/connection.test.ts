@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Http2Connection } from './connection.ts';
 import * as fault from './faults.ts';
 import * as frame from './frames.ts';
-import { encode, u32, setting, Wire, REQUEST, HELLO, served, asked } from './wire-by-hand.ts';
+import { encode, u32, setting, tick, Wire, REQUEST, HELLO, served, asked } from './wire-by-hand.ts';
 
 void test('both ends greet at once, and settings are acknowledged', async () => {
   const wire = new Wire();
@@ -129,4 +129,75 @@ void test('a client waits until the server allows another stream', async () => {
       [frame.DATA, 3],
     ],
   );
+});
+
+void test('no second head follows an end', async () => {
+  const { wire, streams } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  streams[0].end([':status', '200', 'grpc-status', '4']);
+  streams[0].respond([':status', '200']);
+  streams[0].write([Buffer.from('late')]);
+  streams[0].end(['grpc-status', '0']);
+  const [only, ...more] = await wire.frames();
+  assert.deepEqual(wire.fields(only), [':status', '200', 'grpc-status', '4']);
+  assert.deepEqual(more, []);
+});
+
+void test('what a GOAWAY names as the last stream never rises again', async () => {
+  const { wire, connection } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  connection.close();
+  wire.feed(wire.headers(3, REQUEST), encode(frame.PING, 0, 0));
+  const told = (await wire.frames()).filter((f) => f.type === frame.GOAWAY);
+  assert.deepEqual(
+    told.map((f) => [f.payload.readUInt32BE(), f.payload.readUInt32BE(4)]),
+    [
+      [1, fault.NO_ERROR],
+      [1, fault.FRAME_SIZE_ERROR],
+    ],
+  );
+});
+
+void test('a client that wants no streams of ours may ask nonetheless', async () => {
+  const { wire, streams, connection } = await served();
+  wire.feed(encode(frame.GOAWAY, 0, 0, u32(0, fault.NO_ERROR)), wire.headers(1, REQUEST));
+  assert.equal(streams.length, 1);
+  assert.ok(connection.isOpen);
+  wire.feed(encode(frame.GOAWAY, 0, 0, u32(0, fault.ENHANCE_YOUR_CALM)));
+  streams[0].reset(fault.CANCEL);
+  await connection.closed;
+  assert.match(connection.lost?.message ?? '', /code 11/);
+});
+
+void test('who asks again as soon as a call fails, asks a connection that is ending in vain', async () => {
+  for (const bytes of [encode(frame.PING, 0, 0), encode(frame.GOAWAY, 0, 0, u32(0, fault.NO_ERROR))]) {
+    const { wire, connection, ask } = await asked();
+    let refused = 0;
+    const { stream } = ask();
+    stream.events = { ...stream.events, close: () => assert.throws(ask, () => ++refused > 0) };
+    ask();
+    await wire.frames();
+    wire.feed(bytes);
+    await connection.closed;
+    assert.equal(refused, 1);
+    assert.deepEqual(
+      (await wire.frames()).filter((f) => f.type === frame.HEADERS),
+      [],
+    );
+  }
+});
+
+void test('answers that wait for a full link cost no write each', async () => {
+  const { wire, connection } = await served();
+  wire.takes = false;
+  const { writes } = wire;
+  for (let i = 0; i < 100; i++) {
+    wire.feed(encode(frame.PING, 0, 0, Buffer.alloc(8, i)));
+    await tick();
+  }
+  assert.equal(wire.writes, writes + 1);
+  // The end does not wait for the link.
+  connection.destroy();
+  assert.equal((await wire.frames()).length, 100);
+  assert.ok(wire.ended);
 });

@@ -54,11 +54,14 @@ export class Http2Connection {
       this.#closeIfComplete(stream);
     };
     this.#outlet = new Outlet(link, this.#output, this.#sender, () => this.#abandon());
-    this.#intake = new Intake((streamId, more) => {
-      if (this.#ending) return;
-      this.#output.windowUpdate(streamId, more);
-      this.#outlet.schedule();
-    });
+    this.#intake = new Intake(
+      (streamId, more) => {
+        if (this.#ending) return;
+        this.#output.windowUpdate(streamId, more);
+        this.#outlet.schedule();
+      },
+      () => this.#streams.largest()?.reset(ENHANCE_YOUR_CALM),
+    );
     this.#host = this.#makeHost();
     const nuisance = new Nuisance();
     const incoming = new Incoming(this.#isServer, this.#streams, this.#intake, nuisance, this.#makeHome());
@@ -184,6 +187,7 @@ export class Http2Connection {
     this.#ending = true;
     for (const stream of this.#streams.waiting()) this.#closeStream(stream, code);
     for (const stream of this.#streams.running()) this.#closeStream(stream, code);
+    this.#intake.end();
   }
 
   #endIfIdle(): void {

@@ -54,9 +54,17 @@ export class DuplexLink implements Link {
   end(): void {
     const duplex = this.#duplex;
     if (duplex.destroyed) return;
-    this.#timer = setTimeout(() => duplex.destroy(), FLUSH_PATIENCE_MS);
+    this.#beLeaving(duplex.writableLength);
     if (duplex.writableFinished) duplex.destroy();
     else duplex.end(() => duplex.destroy());
+  }
+
+  #beLeaving(before: number): void {
+    this.#timer = setTimeout(() => {
+      const { writableLength } = this.#duplex;
+      if (writableLength < before) this.#beLeaving(writableLength);
+      else this.#duplex.destroy();
+    }, FLUSH_PATIENCE_MS);
   }
 
   destroy(error?: Error): void {

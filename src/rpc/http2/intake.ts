@@ -1,5 +1,5 @@
 import { ConnectionFault, FLOW_CONTROL_ERROR, StreamFault } from './faults.ts';
-import { MAX_HELD, WINDOW, WINDOW_STEP } from './limits.ts';
+import { MAX_HELD, MAX_PINNED, UNTAKEN_PATIENCE_MS, WINDOW, WINDOW_STEP } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** Data that comes: the windows that let it in, of the connection and of its streams, and what nobody has taken yet. */
@@ -8,11 +8,18 @@ export class Intake {
   /** Received since the last update of the window. */
   #uncredited = 0;
   #held = 0;
+  /** Runs while the connection is shut. */
+  #patience: NodeJS.Timeout | undefined;
+  #takenSince = false;
   /** Called when a window is to be told: that of a stream, or with 0 the connection's. */
   readonly #widen: (streamId: number, more: number) => void;
 
-  constructor(widen: (streamId: number, more: number) => void) {
+  readonly #onStuck: () => void;
+
+  /** `onStuck`: the connection is shut, and nobody takes anything: the largest of what waits has to go. */
+  constructor(widen: (streamId: number, more: number) => void, onStuck: () => void) {
     this.#widen = widen;
+    this.#onStuck = onStuck;
   }
 
   /** A frame of `length` bytes, padding included, whoever wants them. Throws a ConnectionFault. */
@@ -30,7 +37,7 @@ export class Intake {
   hand(stream: Http2Stream, piece: Uint8Array): void {
     stream.held += piece.length;
     this.#held += piece.length;
-    stream.events.data(piece);
+    stream.events.data(detached(piece));
   }
 
   /** The frame is complete. */
@@ -47,6 +54,7 @@ export class Intake {
   taken(stream: Http2Stream, bytes: number): void {
     stream.held -= bytes;
     this.#held -= bytes;
+    if (bytes > 0) this.#takenSince = true;
     this.#credit();
     this.#creditStream(stream);
   }
@@ -59,11 +67,36 @@ export class Intake {
   }
 
   #credit(): void {
-    if (this.#uncredited < WINDOW_STEP || this.#held > MAX_HELD) return;
+    if (this.#uncredited < WINDOW_STEP) return;
+    if (this.#held > MAX_HELD) {
+      this.#wait();
+      return;
+    }
+    this.end();
     const more = this.#uncredited;
     this.#uncredited = 0;
     this.#window += more;
     this.#widen(0, more);
+  }
+
+  /**
+   * Readers may wait for what is behind the shut window: rests of their messages, or streams of which others make use. Then
+   * none of them would ever take what it has.
+   */
+  #wait(): void {
+    if (this.#patience !== undefined) return;
+    this.#takenSince = false;
+    this.#patience = setTimeout(() => {
+      this.#patience = undefined;
+      if (!this.#takenSince) this.#onStuck();
+      this.#credit();
+    }, UNTAKEN_PATIENCE_MS);
+  }
+
+  /** The connection is over, or open again. */
+  end(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
   }
 
   #creditStream(stream: Http2Stream): void {
@@ -73,4 +106,12 @@ export class Intake {
     stream.receiveWindow += more;
     this.#widen(stream.id, more);
   }
+}
+
+/** A view keeps all alive that was read with it, which no window counts: a small one is copied, and not into a shared pool. */
+function detached(piece: Uint8Array): Uint8Array {
+  if (piece.length * MAX_PINNED >= piece.buffer.byteLength) return piece;
+  const copy = Buffer.allocUnsafeSlow(piece.length);
+  copy.set(piece);
+  return copy;
 }

@@ -6,6 +6,10 @@ export const WINDOW = 4 << 20;
 export const WINDOW_STEP = WINDOW / 4;
 /** Bytes of all streams that were received and not yet taken: beyond it the whole connection waits. */
 export const MAX_HELD = 512 << 20;
+/** How long it waits when nobody takes anything, before the stream that holds the most is reset. */
+export const UNTAKEN_PATIENCE_MS = 60_000;
+/** A view of received bytes may keep this many times its size alive; smaller ones are copied. */
+export const MAX_PINNED = 8;
 
 export const MAX_FRAME = 1 << 20;
 export const MAX_STREAMS = 4096;
@@ -30,5 +34,5 @@ export const NUISANCE_PER_SECOND = 1_000;
 /** Parameters in one SETTINGS frame; six are known. */
 export const MAX_SETTINGS = 64;
 
-/** How long last words (statuses, GOAWAY) may take to leave a connection that is over. */
+/** How long nothing of the last words (statuses, GOAWAY) may leave a connection that is over, before they are given up. */
 export const FLUSH_PATIENCE_MS = 1000;

@@ -47,6 +47,15 @@ export class StreamTable {
     return this.#waiting.keys();
   }
 
+  /** The stream that holds the most of what nobody has taken. */
+  largest(): Http2Stream | undefined {
+    let largest: Http2Stream | undefined;
+    for (const stream of this.#running.values()) {
+      if (largest === undefined || stream.held > largest.held) largest = stream;
+    }
+    return largest;
+  }
+
   /** The stream, or undefined for one that is over. Throws a ConnectionFault for one that nobody has opened. */
   known(streamId: number): Http2Stream | undefined {
     const stream = this.#running.get(streamId);

@@ -6,7 +6,7 @@ export interface StreamEvents {
   /** Of a response, once; a client's only. */
   response?(fields: Fields, status: number): void;
   trailers?(fields: Fields): void;
-  /** A view of what was read: it lives as long as somebody keeps it. */
+  /** What was read, mostly a view of it: it lives as long as somebody keeps it. */
   data(chunk: Uint8Array): void;
   /** The peer has ended its half. */
   end(): void;
@@ -65,9 +65,9 @@ export class Http2Stream {
     this.sendWindow = sendWindow;
   }
 
-  /** A response's head. */
+  /** A response's head; not behind `end`, whose trailers are all there is then. */
   respond(fields: Fields): void {
-    if (this.closed || this.headersSent) return;
+    if (this.closed || this.headersSent || this.ending) return;
     this.headersSent = true;
     this.#host.sendHeaders(this, fields);
   }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fault from './faults.ts';
 import * as frame from './frames.ts';
-import { MAX_FRAME, MAX_HELD, WINDOW } from './limits.ts';
+import { MAX_FRAME, MAX_HELD, UNTAKEN_PATIENCE_MS, WINDOW } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
-import { encode, u32, setting, REQUEST, served } from './wire-by-hand.ts';
+import { goAway, encode, u32, setting, REQUEST, served } from './wire-by-hand.ts';
 
 void test('we send what the windows of stream and connection allow', async () => {
   const small = encode(frame.SETTINGS, 0, 0, setting(frame.SETTINGS_INITIAL_WINDOW_SIZE, 100));
@@ -97,4 +97,101 @@ void test('what nobody takes stops the whole connection in the end', async () =>
   for (const stream of streams) stream.reset(fault.CANCEL);
   connection.destroy();
   await connection.closed;
+});
+
+void test('streams that wait for each other behind the shut window do not wait for ever', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { wire, streams, logs, connection } = await served();
+  const piece = Buffer.alloc(MAX_FRAME);
+  let left = WINDOW;
+  for (let id = 1; left > 0; id += 2) {
+    wire.feed(wire.headers(id, REQUEST));
+    const stream = streams.at(-1) as Http2Stream;
+    stream.events = { ...stream.events, data() {} };
+    if (id > 1) stream.pause();
+    // The first holds more than the others: the beginning of one large message.
+    for (let i = 0; i < (id === 1 ? 16 : 3) && left > 0; i++, left -= piece.length) {
+      wire.feed(encode(frame.DATA, 0, id, piece));
+      for (const f of await wire.frames()) if (f.id === 0) left += f.payload.readUInt32BE();
+    }
+  }
+  // Somebody has taken something since: it goes on waiting.
+  streams[2].taken(1);
+  t.mock.timers.tick(UNTAKEN_PATIENCE_MS);
+  assert.deepEqual(await wire.frames(), []);
+  t.mock.timers.tick(UNTAKEN_PATIENCE_MS);
+  const sent = await wire.frames();
+  assert.deepEqual(
+    sent.map((f) => [f.type, f.id]),
+    [
+      [frame.RST_STREAM, 1],
+      [frame.WINDOW_UPDATE, 0],
+    ],
+  );
+  assert.equal(sent[0].payload.readUInt32BE(), fault.ENHANCE_YOUR_CALM);
+  assert.deepEqual(logs[0], [`close ${fault.ENHANCE_YOUR_CALM}`]);
+  // It is open: nobody else has to go.
+  t.mock.timers.tick(2 * UNTAKEN_PATIENCE_MS);
+  assert.deepEqual(await wire.frames(), []);
+  connection.destroy();
+});
+
+void test('padding uses the windows up, and is given back', async () => {
+  const { wire, logs } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  const padded = Buffer.alloc(256);
+  padded[0] = 255;
+  const frames = Math.ceil((1 << 20) / padded.length);
+  for (let i = 0; i < frames; i++) wire.feed(encode(frame.DATA, frame.PADDED, 1, padded));
+  const updates = (await wire.frames()).map((f) => [f.type, f.id, f.payload.readUInt32BE()]);
+  assert.deepEqual(updates, [
+    [frame.WINDOW_UPDATE, 0, frames * padded.length],
+    [frame.WINDOW_UPDATE, 1, frames * padded.length],
+  ]);
+  assert.deepEqual(logs[0], []);
+});
+
+void test('a few bytes do not keep all alive that was read with them', async () => {
+  const { wire, streams } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  const seen: Uint8Array[] = [];
+  streams[0].events = { ...streams[0].events, data: (chunk) => seen.push(chunk) };
+  const junk = encode(200, 0, 0, Buffer.alloc(MAX_FRAME));
+  wire.feed(encode(frame.DATA, 0, 1, Buffer.from('few')), encode(frame.DATA, 0, 1, Buffer.alloc(1 << 18)), junk);
+  assert.equal(Buffer.from(seen[0]).toString(), 'few');
+  assert.equal(seen[0].buffer.byteLength, 3);
+  assert.ok(seen[1].buffer.byteLength > MAX_FRAME, 'the large one is not copied');
+});
+
+void test('a window of a stream that a setting would make too large ends the connection', async () => {
+  const { wire, streams } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  streams[0].respond([':status', '200']);
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 1, u32(0x7fffffff - frame.DEFAULT_WINDOW)));
+  await wire.frames();
+  assert.equal(wire.ended, false);
+  wire.feed(encode(frame.SETTINGS, 0, 0, setting(frame.SETTINGS_INITIAL_WINDOW_SIZE, frame.DEFAULT_WINDOW + 1)));
+  assert.equal(await goAway(wire), fault.FLOW_CONTROL_ERROR);
+});
+
+void test('an end needs no window', async () => {
+  const none = encode(frame.SETTINGS, 0, 0, setting(frame.SETTINGS_INITIAL_WINDOW_SIZE, 0));
+  const { wire, streams } = await served(Buffer.concat([frame.PREFACE, none]));
+  wire.feed(wire.headers(1, REQUEST), wire.headers(3, REQUEST));
+  streams[0].end([':status', '200', 'grpc-status', '0']);
+  streams[1].respond([':status', '200']);
+  streams[1].write([Buffer.from('x')]);
+  streams[1].end(['grpc-status', '0']);
+  const kinds = async () => (await wire.frames()).map((f) => [f.type, f.id, f.flags]);
+  const all = frame.END_HEADERS | frame.END_STREAM;
+  assert.deepEqual(await kinds(), [
+    [frame.HEADERS, 3, frame.END_HEADERS],
+    [frame.HEADERS, 1, all],
+  ]);
+  // Trailers stay behind the data.
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 3, u32(1)));
+  assert.deepEqual(await kinds(), [
+    [frame.DATA, 3, 0],
+    [frame.HEADERS, 3, all],
+  ]);
 });
