@@ -7,43 +7,66 @@ import type { MessageType } from './types.ts';
 /** Bytes before a message. */
 export const PREFIX = 5;
 
-/** Cuts a byte stream into messages. What it holds is one unfinished message at most. */
+/** Cuts a byte stream into messages: views of what was read, copies of those that came in parts. It holds one unfinished message at most. */
 export class FrameDecoder {
+  readonly #prefix = new Uint8Array(PREFIX);
+  #prefixBytes = 0;
+  /** Of the message, -1 while its prefix is not complete. */
+  #size = -1;
   readonly #held = new HeldBytes();
-  /** Whole frame that the chunks must reach before they are looked at again. */
-  #wanted = PREFIX;
 
   get isEmpty(): boolean {
-    return this.#held.length === 0;
+    return this.#prefixBytes === 0 && this.#size < 0;
   }
 
   /** Appends what `chunk` completes to `out`. Throws ResourceExhausted and Unimplemented. */
   push(chunk: Uint8Array, out: Uint8Array[]): void {
-    let bytes = chunk;
-    if (this.#held.length > 0) {
-      this.#held.push(chunk);
-      const { length } = this.#held;
-      if (length < this.#wanted) return;
-      bytes = Buffer.concat(this.#held.take(), length);
-    }
     let at = 0;
-    while (bytes.length - at >= PREFIX) {
-      if (bytes[at] !== 0) throw unimplemented('grpc: compressed messages are not supported');
-      const size = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0;
-      if (size > MAX_MESSAGE) {
-        throw new BuildError(
-          Code.ResourceExhausted,
-          `grpc: received message larger than max (${size} vs. ${MAX_MESSAGE})`,
-        );
+    for (;;) {
+      if (this.#size < 0) at = this.#takePrefix(chunk, at);
+      if (this.#size < 0) return;
+      const end = at + this.#size - this.#held.length;
+      const part = chunk.subarray(at, end);
+      if (end > chunk.length) {
+        if (part.length > 0) this.#held.push(part);
+        return;
       }
-      this.#wanted = PREFIX + size;
-      if (bytes.length - at < this.#wanted) break;
-      out.push(bytes.subarray(at + PREFIX, at + this.#wanted));
-      at += this.#wanted;
-      this.#wanted = PREFIX;
+      out.push(this.#held.length === 0 ? part : this.#join(part));
+      at = end;
+      this.#size = -1;
     }
-    if (at < bytes.length) this.#held.push(bytes.subarray(at));
   }
+
+  #takePrefix(chunk: Uint8Array, at: number): number {
+    const missing = PREFIX - this.#prefixBytes;
+    if (missing === PREFIX && chunk.length - at >= PREFIX) {
+      this.#size = sizeOf(chunk, at);
+      return at + PREFIX;
+    }
+    const part = chunk.subarray(at, at + missing);
+    this.#prefix.set(part, this.#prefixBytes);
+    this.#prefixBytes += part.length;
+    if (part.length === missing) {
+      this.#prefixBytes = 0;
+      this.#size = sizeOf(this.#prefix, 0);
+    }
+    return at + part.length;
+  }
+
+  #join(last: Uint8Array): Uint8Array {
+    const length = this.#held.length + last.length;
+    return Buffer.concat([...this.#held.take(), last], length);
+  }
+}
+
+/** What the prefix at `at` says. */
+function sizeOf(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== 0) throw unimplemented('grpc: compressed messages are not supported');
+  const size = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0;
+  if (size > MAX_MESSAGE) {
+    throw new BuildError(Code.ResourceExhausted, `grpc: received message larger than max (${size} vs. ${MAX_MESSAGE})`);
+  }
+  return size;
 }
 
 /** The message with its prefix, in pieces that may be written one after the other. Throws ResourceExhausted. */
