@@ -31,11 +31,9 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     this.#path = fieldOf(fields, ':path') ?? '';
     this.#stream = connection.request(fields, {
       response: (head, status) => this.#onHead(head, status),
-      trailers: (trailers) => (this.#status ??= parseStatusFields(trailers)),
+      trailers: (trailers) => (this.#status = parseStatusFields(trailers) ?? this.#status),
       data: (chunk) => this.#in.receive(chunk),
-      end: () => {
-        if (this.#status !== undefined) this.#finish(this.#status.error);
-      },
+      end: () => this.#finish(this.#status === undefined ? noStatus() : this.#status.error),
       room: () => this.#out.sent(),
       close: (code) => {
         this.#finish(this.#status === undefined ? resetError(code, `rpc ${this.#path}`) : this.#status.error);
@@ -58,10 +56,11 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
 
   #onHead(fields: Fields, status: number): void {
     this.#status = parseStatusFields(fields);
-    if (this.#status === undefined && status !== 200) {
-      this.#status = { error: new BuildError(httpCode(status), `unexpected HTTP status code ${status}`) };
-    }
     this.#headers.resolve(decodeMetadata(fields));
+    if (this.#status !== undefined || status === 200) return;
+    // What follows is no message.
+    this.#finish(new BuildError(httpCode(status), `unexpected HTTP status code ${status}`));
+    this.#stream.reset(CANCEL);
   }
 
   #finish(error: BuildError | undefined): void {
@@ -124,4 +123,9 @@ function httpCode(status: number): Code {
   if (status === 404) return Code.Unimplemented;
   if (status === 429 || (status >= 502 && status <= 504)) return Code.Unavailable;
   return Code.Unknown;
+}
+
+/** gRPC's own words in Go. */
+function noStatus(): BuildError {
+  return new BuildError(Code.Internal, 'server closed the stream without sending trailers');
 }

@@ -9,7 +9,7 @@ import type { Metadata, MethodDefinition, ServerCall } from './types.ts';
 
 /** For the status to be on its way before a reset. */
 const RESET_DELAY_MS = 100;
-/** How long what was answered may wait for a client to read it, before a call that is over is reset. */
+/** How long a client may read nothing of what was answered, before a call that is over is reset. */
 const UNREAD_PATIENCE_MS = 60_000;
 
 export interface Route {
@@ -43,13 +43,17 @@ export class IncomingCall implements ServerCall {
         else this.#in.receive(chunk);
       },
       end: () => this.#in?.finish(),
-      room: () => this.#out?.sent(),
+      room: () => {
+        this.#out?.sent();
+        if (this.#finished && stream.unsent > 0) this.#resetIn(UNREAD_PATIENCE_MS);
+      },
       ended: () => {
         if (!stream.remoteEnded) this.#resetIn(RESET_DELAY_MS);
       },
       close: () => {
         clearTimeout(this.#timer);
         if (!this.#finished) this.cancel(canceled());
+        this.#out?.fail(canceled());
         done.resolve();
       },
     };

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { BuildError, Code, logger, sleep } from '../base/index.ts';
-import { DuplexLink, fieldOf, Http2Connection } from './http2/index.ts';
+import { DuplexLink, fieldOf, Http2Connection, NO_ERROR } from './http2/index.ts';
 import type { Fields, Http2Stream, Link } from './http2/index.ts';
 import { IncomingCall } from './server-call.ts';
 import type { Route } from './server-call.ts';
@@ -38,7 +38,15 @@ class GrpcServer implements Server {
   #accept(stream: Http2Stream, fields: Fields): void {
     const isPost = fieldOf(fields, ':method') === 'POST';
     if (!isPost || fieldOf(fields, 'content-type')?.startsWith('application/grpc') !== true) {
-      stream.events = { data: (chunk) => stream.taken(chunk.length), end() {}, room() {}, close() {} };
+      stream.events = {
+        data: (chunk) => stream.taken(chunk.length),
+        end() {},
+        room() {},
+        ended: () => {
+          if (!stream.remoteEnded) stream.reset(NO_ERROR);
+        },
+        close() {},
+      };
       stream.end([':status', isPost ? '415' : '405']);
       return;
     }

@@ -10,6 +10,8 @@ void test('floods end the connection, and as many as a build makes do not', asyn
     'rapid resets': (w, i) =>
       Buffer.concat([w.headers(2 * i + 1, REQUEST), encode(frame.RST_STREAM, 0, 2 * i + 1, u32(fault.CANCEL))]),
     'requests that are none': (w, i) => w.headers(2 * i + 1, ['a', 'b']),
+    'resets that we are made to send': (w, i) =>
+      Buffer.concat([w.headers(2 * i + 1, REQUEST), encode(frame.WINDOW_UPDATE, 0, 2 * i + 1, u32(0))]),
     settings: () => encode(frame.SETTINGS, 0, 0),
     'empty frames': (w, i) => (i === 0 ? w.headers(1, REQUEST) : encode(frame.DATA, 0, 1)),
   };
@@ -66,4 +68,13 @@ void test('streams beyond the limit are refused', async () => {
   const [reset] = await wire.frames();
   assert.deepEqual([reset.type, reset.payload.readUInt32BE()], [frame.RST_STREAM, fault.REFUSED_STREAM]);
   assert.equal(streams.length, MAX_STREAMS);
+});
+
+void test('requests without end to a server that closes end its connection', async () => {
+  const { wire, connection, streams } = await served();
+  wire.feed(wire.headers(1, REQUEST));
+  connection.close();
+  for (let i = 1; i < 4 * NUISANCE_BURST && !wire.ended; i++) wire.feed(wire.headers(2 * i + 1, REQUEST));
+  assert.equal(await goAway(wire), fault.ENHANCE_YOUR_CALM);
+  assert.equal(streams.length, 1);
 });

@@ -38,6 +38,7 @@ export interface Received {
 
 /** Bytes of a connection to what they mean: the preface, and which frames may follow each other, in which sizes. */
 export class Receiver implements FrameSink {
+  readonly #isServer: boolean;
   readonly #to: Received;
   readonly #nuisance: Nuisance;
   readonly #reader = new FrameReader(this);
@@ -48,6 +49,7 @@ export class Receiver implements FrameSink {
   #hasSettings = false;
 
   constructor(isServer: boolean, nuisance: Nuisance, to: Received) {
+    this.#isServer = isServer;
     this.#to = to;
     this.#nuisance = nuisance;
     this.#prefaced = isServer ? 0 : frame.PREFACE.length;
@@ -122,7 +124,8 @@ export class Receiver implements FrameSink {
         this.#headersIfComplete();
         break;
       case frame.RST_STREAM:
-        this.#nuisance.count('resets');
+        // A server that resets what it was asked for costs its client nothing.
+        if (this.#isServer) this.#nuisance.count('resets');
         to.reset(streamId, frame.readU32(payload, 0));
         break;
       case frame.SETTINGS:
