@@ -56,3 +56,16 @@ void test('what no message may be is refused by its prefix alone', () => {
     /trying to send message larger than max/,
   );
 });
+
+void test('it stops at as many messages as are wanted', () => {
+  const bytes = framed([0, 3, 0, 0, 7]);
+  const decoder = new FrameDecoder();
+  const out: Uint8Array[] = [];
+  const at = decoder.push(bytes, out, 3);
+  assert.equal(at, 18);
+  assert.equal(decoder.push(bytes.subarray(at), out, 9), bytes.length - at);
+  assert.deepEqual(
+    out.map((m) => m.length),
+    [0, 3, 0, 0, 7],
+  );
+});

@@ -19,22 +19,26 @@ export class FrameDecoder {
     return this.#prefixBytes === 0 && this.#size < 0;
   }
 
-  /** Appends what `chunk` completes to `out`. Throws ResourceExhausted and Unimplemented. */
-  push(chunk: Uint8Array, out: Uint8Array[]): void {
+  /**
+   * Appends what `chunk` completes to `out`, until that has `most` messages; returns how many bytes of it were read. Throws
+   * ResourceExhausted and Unimplemented.
+   */
+  push(chunk: Uint8Array, out: Uint8Array[], most = Infinity): number {
     let at = 0;
-    for (;;) {
+    while (out.length < most) {
       if (this.#size < 0) at = this.#takePrefix(chunk, at);
-      if (this.#size < 0) return;
+      if (this.#size < 0) return chunk.length;
       const end = at + this.#size - this.#held.length;
       const part = chunk.subarray(at, end);
       if (end > chunk.length) {
         if (part.length > 0) this.#held.push(part);
-        return;
+        return chunk.length;
       }
       out.push(this.#held.length === 0 ? part : this.#join(part));
       at = end;
       this.#size = -1;
     }
+    return at;
   }
 
   #takePrefix(chunk: Uint8Array, at: number): number {

@@ -8,6 +8,8 @@ import type { MessageReader, MessageType } from './types.ts';
 
 /** What a message costs beyond its bytes. */
 const OVERHEAD = 32;
+/** Messages that are cut before it is looked at how much waits: many empty ones fit into a few bytes. */
+const MAX_CUT = 4096;
 
 /**
  * The receiving half of a stream. It cuts bytes into messages until MAX_UNREAD of them wait, then pauses the stream, and
@@ -38,25 +40,35 @@ export class StreamReader<T> implements MessageReader<T> {
 
   receive(chunk: Uint8Array): void {
     if (this.#discarding || this.#failure !== undefined) this.#stream.taken(chunk.length);
-    else if (this.#unread > MAX_UNREAD) this.#uncut.push(chunk);
+    // Behind what waits already, whatever was read in between.
+    else if (this.#uncut.length > 0) this.#uncut.push(chunk);
     else {
-      this.#cut(chunk);
+      this.#cutOrHold(chunk);
       this.#wakeAll();
     }
   }
 
-  #cut(chunk: Uint8Array): void {
+  #cutOrHold(chunk: Uint8Array): void {
+    let rest = chunk;
+    while (rest.length > 0 && this.#unread <= MAX_UNREAD && !this.#discarding) rest = rest.subarray(this.#cut(rest));
+    if (rest.length > 0 && !this.#discarding) this.#uncut.push(rest);
+  }
+
+  /** How much of it was cut: all of it, or as many messages as there may be at once. */
+  #cut(chunk: Uint8Array): number {
     const before = this.#queue.length;
+    let at: number;
     try {
-      this.#frames.push(chunk, this.#queue);
+      at = this.#frames.push(chunk, this.#queue, before + MAX_CUT);
     } catch (error) {
       this.finish(error as Error);
       this.discard();
       this.onFault?.(error as Error);
-      return;
+      return chunk.length;
     }
     for (let i = before; i < this.#queue.length; i++) this.#unread += this.#queue[i].length + OVERHEAD;
     if (this.#unread > MAX_UNREAD) this.#stream.pause();
+    return at;
   }
 
   /** The end, clean or with the status; what has arrived stays readable. */
@@ -116,11 +128,7 @@ export class StreamReader<T> implements MessageReader<T> {
   }
 
   #cutHeld(): void {
-    for (const chunk of this.#uncut.take()) {
-      if (this.#discarding) return;
-      if (this.#unread > MAX_UNREAD) this.#uncut.push(chunk);
-      else this.#cut(chunk);
-    }
+    for (const chunk of this.#uncut.take()) this.#cutOrHold(chunk);
   }
 
   #decode(bytes: Uint8Array): T {

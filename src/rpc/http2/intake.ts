@@ -13,7 +13,6 @@ export class Intake {
   #takenSince = false;
   /** Called when a window is to be told: that of a stream, or with 0 the connection's. */
   readonly #widen: (streamId: number, more: number) => void;
-
   readonly #onStuck: () => void;
 
   /** `onStuck`: the connection is shut, and nobody takes anything: the largest of what waits has to go. */

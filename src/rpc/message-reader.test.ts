@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Code } from '../base/index.ts';
+import type { Http2Stream } from './http2/index.ts';
+import { MAX_UNREAD } from './limits.ts';
+import { StreamReader } from './message-reader.ts';
+
+/** What a reader asks of its stream. */
+class Asked {
+  held = 0;
+  paused = false;
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  taken(bytes: number): void {
+    this.held -= bytes;
+    assert.ok(this.held >= 0);
+  }
+}
+
+function open() {
+  const asked = new Asked();
+  const type = {
+    encode: (message: Uint8Array) => ({ finish: () => message }),
+    decode: (bytes: Uint8Array) => bytes,
+  };
+  const reader = new StreamReader(asked as unknown as Http2Stream, type, Code.Internal);
+  const receive = (chunk: Uint8Array): void => {
+    asked.held += chunk.length;
+    reader.receive(chunk);
+  };
+  return { asked, reader, receive };
+}
+
+/** A message whose bytes are all `mark`. */
+function framed(size: number, mark: number): Buffer {
+  const out = Buffer.alloc(5 + size, mark);
+  out[0] = 0;
+  out.writeUInt32BE(size, 1);
+  return out;
+}
+
+void test('messages stay in order when they are read one by one while more come', async () => {
+  const { asked, reader, receive } = open();
+  const size = 300_000;
+  let sent = 0;
+  // Beyond what is cut at once, then one for each that is read.
+  while (sent < 8) receive(framed(size, sent++));
+  assert.ok(asked.paused);
+  const seen: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    seen.push((await reader.read())?.[0] ?? -1);
+    if (sent < 20) receive(framed(size, sent++));
+  }
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 20 }, (_, i) => i),
+  );
+  assert.equal(asked.held, 0);
+  assert.equal(asked.paused, false);
+  reader.finish();
+  assert.equal(await reader.read(), undefined);
+});
+
+void test('a flood of empty messages is cut in parts, and all of them are read', async () => {
+  const { asked, reader, receive } = open();
+  const count = 200_000;
+  receive(Buffer.alloc(5 * count));
+  assert.ok(asked.paused);
+  reader.finish();
+  let seen = 0;
+  for (;;) {
+    const batch = await reader.readBatch();
+    if (batch === undefined) break;
+    assert.ok(batch.length <= MAX_UNREAD / 32 + 4096);
+    seen += batch.length;
+  }
+  assert.equal(seen, count);
+  assert.equal(asked.held, 0);
+});
+
+void test('what waits uncut is forgotten with the call', async () => {
+  const { asked, reader, receive } = open();
+  for (let i = 0; i < 8; i++) receive(framed(300_000, i));
+  reader.fail(new Error('over'));
+  assert.equal(asked.held, 0);
+  receive(framed(10, 1));
+  assert.equal(asked.held, 0);
+  await assert.rejects(reader.read(), /over/);
+});
+
+void test('messages before one that is none are read, and then its fault', async () => {
+  const { asked, reader, receive } = open();
+  const faults: string[] = [];
+  reader.onFault = (error) => faults.push(error.message);
+  receive(Buffer.concat([framed(3, 1), Buffer.from([1, 0, 0, 0, 0]), framed(3, 2)]));
+  assert.equal(faults.length, 1);
+  assert.equal((await reader.read())?.length, 3);
+  await assert.rejects(reader.read(), /compressed/);
+  assert.equal(asked.held, 0);
+});
