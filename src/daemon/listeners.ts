@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import { BuildError, Code, invalidArgument, logger, wrapError } from '../base/index.ts';
+import { KEEP_ALIVE_MS } from '../rpc/index.ts';
 import type { TlsConfig } from './config.ts';
 
 export interface ListenOptions {
@@ -42,6 +43,9 @@ function tlsMaterial(tls: TlsConfig): { cert: Buffer; key: Buffer; ca?: Buffer }
   }
 }
 
+/** A machine that is gone says nothing of it. */
+const TCP = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS } as const;
+
 /** Connections that stand, by their server. */
 const connections = new WeakMap<Server, Set<Socket>>();
 
@@ -55,13 +59,20 @@ function makeServer(options: ListenOptions, secure: boolean): Server {
   };
   const material = secure && options.tls !== undefined ? tlsMaterial(options.tls) : undefined;
   if (material === undefined) {
-    const server = createServer({ noDelay: true }, accept);
+    const server = createServer(TCP, accept);
     connections.set(server, open);
     return server;
   }
   const mutual = material.ca !== undefined;
   const server = createTlsServer(
-    { ...material, requestCert: mutual, rejectUnauthorized: mutual, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2' },
+    {
+      ...TCP,
+      ...material,
+      requestCert: mutual,
+      rejectUnauthorized: mutual,
+      ALPNProtocols: ['h2'],
+      minVersion: 'TLSv1.2',
+    },
     (socket: TLSSocket) => accept(socket),
   );
   connections.set(server, open);

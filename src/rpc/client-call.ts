@@ -36,7 +36,9 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
       end: () => this.#finish(this.#status === undefined ? noStatus() : this.#status.error),
       room: () => this.#out.sent(),
       close: (code) => {
-        this.#finish(this.#status === undefined ? resetError(code, `rpc ${this.#path}`) : this.#status.error);
+        this.#finish(
+          this.#status === undefined ? resetError(code, `rpc ${this.#path}`, connection.lost) : this.#status.error,
+        );
         onClose(this);
       },
     });

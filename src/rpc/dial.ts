@@ -17,6 +17,9 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Silence after which the kernel asks whether the other machine is still there. Go's own is 15 s. */
+export const KEEP_ALIVE_MS = 60_000;
+
 type Target = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** `unix:///path`, `npipe:////./pipe/name` or `tcp://host:port`. Throws InvalidArgument. */
@@ -58,7 +61,7 @@ export function dial(address: string, options: DialOptions = {}): Promise<Socket
       options.signal?.removeEventListener('abort', onAbort);
       socket.off('error', onError);
       if (error === undefined) {
-        if ('host' in target) socket.setNoDelay(true);
+        if ('host' in target) socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
         resolve(socket);
       } else {
         socket.on('error', () => {});

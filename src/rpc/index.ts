@@ -6,7 +6,7 @@
 export * from './types.ts';
 export { createServer } from './server.ts';
 export { createChannel } from './channel.ts';
-export { dial, parseAddress } from './dial.ts';
+export { dial, KEEP_ALIVE_MS, parseAddress } from './dial.ts';
 export type { DialOptions, TlsOptions } from './dial.ts';
 export { addHealth } from './health.ts';
 export { addReflection } from './reflection.ts';

@@ -153,8 +153,8 @@ export function parseStatusFields(fields: Fields): { readonly error: BuildError 
   return { error: new BuildError(code, percentDecode(fieldOf(fields, 'grpc-message') ?? '')) };
 }
 
-/** What a reset stream without a status means (grpc/doc/PROTOCOL-HTTP2.md, "Errors"). */
-export function resetError(rstCode: number | undefined, context: string): BuildError {
+/** What a reset stream without a status means (grpc/doc/PROTOCOL-HTTP2.md, "Errors"); `lost`: why the connection is over, if it is. */
+export function resetError(rstCode: number | undefined, context: string, lost?: Error): BuildError {
   switch (rstCode) {
     case 8:
       return new BuildError(Code.Canceled, 'context canceled');
@@ -165,8 +165,10 @@ export function resetError(rstCode: number | undefined, context: string): BuildE
     case 12:
       return new BuildError(Code.PermissionDenied, `${context}: inadequate security`);
     case undefined:
-    case 0:
-      return new BuildError(Code.Unavailable, `${context}: connection closed`);
+    case 0: {
+      const why = lost === undefined ? '' : `: ${lost.message}`;
+      return new BuildError(Code.Unavailable, `${context}: connection closed${why}`, { cause: lost });
+    }
     default:
       return new BuildError(Code.Internal, `${context}: stream terminated by RST_STREAM with error code ${rstCode}`);
   }

@@ -6,12 +6,13 @@ import type { Fields } from './hpack-decoder.ts';
 import { Incoming } from './incoming.ts';
 import type { Home } from './incoming.ts';
 import { Intake } from './intake.ts';
-import { MAX_FRAME, MAX_HEADER_LIST, MAX_STREAMS, WINDOW } from './limits.ts';
+import { MAX_FRAME, MAX_HEADER_LIST, MAX_STREAMS, MAX_UNSENT_DATA, WINDOW } from './limits.ts';
 import type { Link } from './link.ts';
 import { Nuisance } from './nuisance.ts';
 import { Outlet } from './outlet.ts';
 import { Output } from './output.ts';
 import { PeerSettings } from './peer-settings.ts';
+import { Pulse } from './pulse.ts';
 import { Receiver } from './receiver.ts';
 import { Sender } from './sender.ts';
 import { StreamTable } from './stream-table.ts';
@@ -31,6 +32,9 @@ export class Http2Connection {
   readonly #sender: Sender;
   readonly #outlet: Outlet;
   readonly #goodbye = new Goodbye();
+  readonly #pulse: Pulse;
+  /** Bytes of all streams that have not left. */
+  #unsent = 0;
   readonly #host: StreamHost;
   /** All streams are being ended. */
   #ending = false;
@@ -53,19 +57,28 @@ export class Http2Connection {
       stream.events.ended?.();
       this.#closeIfComplete(stream);
     };
-    this.#outlet = new Outlet(link, this.#output, this.#sender, () => this.#abandon());
+    this.#outlet = new Outlet(link, this.#output, this.#sender, () =>
+      this.#abandon(new ConnectionFault(ENHANCE_YOUR_CALM, 'the peer does not read what it asks for')),
+    );
     this.#intake = new Intake(
       (streamId, more) => {
         if (this.#ending) return;
         this.#output.windowUpdate(streamId, more);
         this.#outlet.schedule();
       },
-      () => this.#streams.largest()?.reset(ENHANCE_YOUR_CALM),
+      () => this.#streams.largest('held')?.reset(ENHANCE_YOUR_CALM),
     );
     this.#host = this.#makeHost();
     const nuisance = new Nuisance();
     const incoming = new Incoming(this.#isServer, this.#streams, this.#intake, nuisance, this.#makeHome());
     this.#receiver = new Receiver(this.#isServer, nuisance, incoming);
+    this.#pulse = new Pulse(this.#isServer, {
+      ask: () => {
+        this.#output.ping();
+        this.#outlet.schedule();
+      },
+      lost: (message) => this.#abandon(new Error(message)),
+    });
     this.closed = this.#start();
     this.#greet();
   }
@@ -166,9 +179,10 @@ export class Http2Connection {
     this.#finish();
   }
 
-  /** The peer makes us answer and does not read the answers. */
-  #abandon(): void {
-    this.lost ??= new ConnectionFault(ENHANCE_YOUR_CALM, 'the peer does not read what it asks for');
+  /** Nobody is there who would read last words. */
+  #abandon(error: Error): void {
+    if (this.#over) return;
+    this.lost ??= error;
     this.#over = true;
     this.#outlet.drop();
     this.#endStreams(undefined);
@@ -188,6 +202,7 @@ export class Http2Connection {
     for (const stream of this.#streams.waiting()) this.#closeStream(stream, code);
     for (const stream of this.#streams.running()) this.#closeStream(stream, code);
     this.#intake.end();
+    this.#pulse.end();
   }
 
   #endIfIdle(): void {
@@ -212,6 +227,7 @@ export class Http2Connection {
 
   #receive(chunk: Uint8Array): void {
     if (this.#over) return;
+    this.#pulse.heard();
     try {
       this.#receiver.push(chunk);
     } catch (error) {
@@ -237,6 +253,7 @@ export class Http2Connection {
       close: (stream, code) => this.#closeStream(stream, code),
       refuse: (streamId, code) => this.#refuse(streamId, code),
       settings: (payload) => {
+        this.#pulse.greeted();
         this.#sender.settings(payload, this.#streams.running());
         this.#output.settingsAck();
         this.#outlet.schedule();
@@ -287,6 +304,10 @@ export class Http2Connection {
       ready: (stream) => {
         this.#sender.queue(stream);
         this.#outlet.schedule();
+      },
+      unsent: (bytes) => {
+        this.#unsent += bytes;
+        if (this.#unsent > MAX_UNSENT_DATA && bytes > 0) this.#streams.largest('unsent')?.reset(ENHANCE_YOUR_CALM);
       },
       reset: (stream, code) => {
         if (stream.id !== 0) this.#refuse(stream.id, code);

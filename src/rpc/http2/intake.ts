@@ -1,5 +1,5 @@
 import { ConnectionFault, FLOW_CONTROL_ERROR, StreamFault } from './faults.ts';
-import { MAX_HELD, MAX_PINNED, UNTAKEN_PATIENCE_MS, WINDOW, WINDOW_STEP } from './limits.ts';
+import { FREELY_HELD, MAX_HELD, MAX_PINNED, UNTAKEN_PATIENCE_MS, WINDOW, WINDOW_STEP } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** Data that comes: the windows that let it in, of the connection and of its streams, and what nobody has taken yet. */
@@ -36,7 +36,7 @@ export class Intake {
   hand(stream: Http2Stream, piece: Uint8Array): void {
     stream.held += piece.length;
     this.#held += piece.length;
-    stream.events.data(detached(piece));
+    stream.events.data(detached(piece, this.#held > FREELY_HELD ? 1 : MAX_PINNED));
   }
 
   /** The frame is complete. */
@@ -108,8 +108,8 @@ export class Intake {
 }
 
 /** A view keeps all alive that was read with it, which no window counts: a small one is copied, and not into a shared pool. */
-function detached(piece: Uint8Array): Uint8Array {
-  if (piece.length * MAX_PINNED >= piece.buffer.byteLength) return piece;
+function detached(piece: Uint8Array, maxPinned: number): Uint8Array {
+  if (piece.length * maxPinned >= piece.buffer.byteLength) return piece;
   const copy = Buffer.allocUnsafeSlow(piece.length);
   copy.set(piece);
   return copy;

@@ -5,11 +5,15 @@ export const WINDOW = 4 << 20;
 /** A window is topped up when this much of it has been used: few updates, and never a wait for them. */
 export const WINDOW_STEP = WINDOW / 4;
 /** Bytes of all streams that were received and not yet taken: beyond it the whole connection waits. */
-export const MAX_HELD = 512 << 20;
+export const MAX_HELD = 128 << 20;
 /** How long it waits when nobody takes anything, before the stream that holds the most is reset. */
 export const UNTAKEN_PATIENCE_MS = 60_000;
 /** A view of received bytes may keep this many times its size alive; smaller ones are copied. */
 export const MAX_PINNED = 8;
+/** When more than this is held, whatever would keep more than itself alive is copied. */
+export const FREELY_HELD = MAX_HELD / 8;
+/** Bytes of all streams that were written and have not left: beyond it the stream that has the most of them is reset. */
+export const MAX_UNSENT_DATA = 256 << 20;
 
 export const MAX_FRAME = 1 << 20;
 export const MAX_STREAMS = 4096;
@@ -33,6 +37,15 @@ export const NUISANCE_BURST = 10_000;
 export const NUISANCE_PER_SECOND = 1_000;
 /** Parameters in one SETTINGS frame; six are known. */
 export const MAX_SETTINGS = 64;
+
+/**
+ * How long a peer may take for its first words, and how often a client that says nothing is asked whether it is still there,
+ * and has to answer in which time: gRPC's own in Go (server.go, clientconn.go, internal/transport/defaults.go).
+ */
+export const SERVER_GREETING_MS = 120_000;
+export const CLIENT_GREETING_MS = 20_000;
+export const ASK_AFTER_MS = 2 * 3600_000;
+export const ANSWER_MS = 20_000;
 
 /** How long nothing of the last words (statuses, GOAWAY) may leave a connection that is over, before they are given up. */
 export const FLUSH_PATIENCE_MS = 1000;

@@ -16,6 +16,7 @@ import {
 const ARENA = 16 << 10;
 /** Payloads up to this size are copied behind their frame's header, larger ones stay where they are. */
 const COPIED = 2 << 10;
+const PING_BYTES = new Uint8Array(8);
 
 /** Frames that wait for the end of the turn, as the pieces that one write takes. Small ones share memory. */
 export class Output {
@@ -93,6 +94,11 @@ export class Output {
 
   settingsAck(): void {
     this.#header(SETTINGS, ACK, 0, 0);
+  }
+
+  ping(): void {
+    this.#header(PING, 0, 0, PING_BYTES.length);
+    this.bytesOf(PING_BYTES);
   }
 
   pingAck(payload: Uint8Array): void {

@@ -47,11 +47,11 @@ export class StreamTable {
     return this.#waiting.keys();
   }
 
-  /** The stream that holds the most of what nobody has taken. */
-  largest(): Http2Stream | undefined {
+  /** The stream that has the most of what nobody has taken, or of what has not left. */
+  largest(of: 'held' | 'unsent'): Http2Stream | undefined {
     let largest: Http2Stream | undefined;
-    for (const stream of this.#running.values()) {
-      if (largest === undefined || stream.held > largest.held) largest = stream;
+    for (const streams of [this.#running.values(), this.#waiting.keys()]) {
+      for (const stream of streams) if (largest === undefined || stream[of] > largest[of]) largest = stream;
     }
     return largest;
   }

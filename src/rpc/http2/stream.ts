@@ -24,6 +24,8 @@ export interface StreamHost {
   /** There is something to send, or the end. */
   ready(stream: Http2Stream): void;
   reset(stream: Http2Stream, code: number): void;
+  /** More waits to be sent, or less. Written for a stream that may be over when it returns. */
+  unsent(bytes: number): void;
   /** The reader has taken bytes, or wants more of them again. */
   taken(stream: Http2Stream, bytes: number): void;
 }
@@ -75,12 +77,15 @@ export class Http2Stream {
   /** The pieces follow each other on the wire, framed as the windows and the turn allow. They must not change afterwards. */
   write(pieces: readonly Uint8Array[]): void {
     if (this.closed || this.ending) return;
+    let bytes = 0;
     for (const piece of pieces) {
       if (piece.length === 0) continue;
       this.#queue.push(piece);
-      this.unsent += piece.length;
+      bytes += piece.length;
     }
-    this.#host.ready(this);
+    this.unsent += bytes;
+    this.#host.unsent(bytes);
+    if (!this.closed) this.#host.ready(this);
   }
 
   /** Ends our half when everything has left. */
@@ -128,6 +133,7 @@ export class Http2Stream {
       }
     }
     this.unsent -= count;
+    this.#host.unsent(-count);
     if (this.#first === this.#queue.length || this.#first > 256) {
       this.#queue.splice(0, this.#first);
       this.#first = 0;
@@ -137,6 +143,7 @@ export class Http2Stream {
   /** Forgets what was to be sent. */
   drop(): void {
     this.closed = true;
+    this.#host.unsent(-this.unsent);
     this.unsent = 0;
     this.#queue = [];
     this.#first = 0;

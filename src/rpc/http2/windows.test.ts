@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fault from './faults.ts';
 import * as frame from './frames.ts';
-import { MAX_FRAME, MAX_HELD, UNTAKEN_PATIENCE_MS, WINDOW } from './limits.ts';
+import { FREELY_HELD, MAX_FRAME, MAX_HELD, MAX_UNSENT_DATA, UNTAKEN_PATIENCE_MS, WINDOW } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
 import { goAway, encode, u32, setting, REQUEST, served } from './wire-by-hand.ts';
 
@@ -161,6 +161,53 @@ void test('a few bytes do not keep all alive that was read with them', async () 
   assert.equal(Buffer.from(seen[0]).toString(), 'few');
   assert.equal(seen[0].buffer.byteLength, 3);
   assert.ok(seen[1].buffer.byteLength > MAX_FRAME, 'the large one is not copied');
+});
+
+void test('when much is held, nothing keeps more alive than itself', async () => {
+  const { wire, streams } = await served();
+  const piece = Buffer.alloc(MAX_FRAME);
+  const seen: Uint8Array[] = [];
+  const keepOf = (stream: Http2Stream): void => {
+    stream.events = { ...stream.events, data: (chunk) => seen.push(chunk) };
+  };
+  for (let id = 1; id * MAX_FRAME < 4 * FREELY_HELD; id += 2) {
+    wire.feed(wire.headers(id, REQUEST));
+    keepOf(streams.at(-1) as Http2Stream);
+    wire.feed(encode(frame.DATA, 0, id, piece), encode(200, 0, 0, piece));
+  }
+  let kept = 0;
+  for (const chunk of seen) kept += chunk.buffer.byteLength;
+  assert.ok(seen.length > (2 * FREELY_HELD) / MAX_FRAME - 2);
+  assert.ok(seen[0].buffer.byteLength > 2 * MAX_FRAME, 'the first is a view');
+  assert.ok(kept <= seen.length * MAX_FRAME + 2 * FREELY_HELD, `${kept}`);
+});
+
+void test('answers that nobody reads are bounded in all, and the largest of them goes', async () => {
+  const { wire, streams, logs } = await served();
+  const answer = Buffer.alloc(16 << 20);
+  for (let i = 0; i * answer.length < MAX_UNSENT_DATA; i++) {
+    wire.feed(wire.headers(2 * i + 1, REQUEST));
+    streams[i].respond([':status', '200']);
+    streams[i].write(i === 1 ? [answer, Buffer.alloc(1 << 20)] : [answer.subarray(1 << 20)]);
+  }
+  const count = streams.length;
+  assert.deepEqual(logs.flat(), []);
+  wire.feed(wire.headers(2 * count + 1, REQUEST));
+  streams[count].respond([':status', '200']);
+  streams[count].write([answer]);
+  assert.deepEqual(logs[1], [`close ${fault.ENHANCE_YOUR_CALM}`]);
+  assert.deepEqual(logs.flat().length, 1);
+  // What has left counts no more, nor what its stream's end has dropped.
+  for (const stream of streams) stream.reset(fault.CANCEL);
+  wire.feed(encode(frame.WINDOW_UPDATE, 0, 0, u32(0x7fff0000 - 1)));
+  for (let i = count + 1; i < 2 * count + 4; i++) {
+    wire.feed(wire.headers(2 * i + 1, REQUEST));
+    wire.feed(encode(frame.WINDOW_UPDATE, 0, 2 * i + 1, u32(0x7f000000)));
+    streams[i].respond([':status', '200']);
+    streams[i].write([answer]);
+    while (streams[i].unsent > 0) await wire.frames();
+    assert.deepEqual(logs[i], []);
+  }
 });
 
 void test('a window of a stream that a setting would make too large ends the connection', async () => {
