@@ -88,7 +88,10 @@ export class Http2Connection {
       this.#link.start({
         data: (chunk) => this.#receive(chunk),
         drain: () => this.#outlet.drained(),
-        end: () => this.destroy(),
+        end: (error) => {
+          this.lost ??= error ?? this.#pulse.unheard();
+          this.destroy();
+        },
         closed: (error) => {
           this.lost ??= error;
           this.#over = true;

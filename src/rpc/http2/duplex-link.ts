@@ -32,8 +32,8 @@ export class DuplexLink implements Link {
     }
     duplex.on('data', (chunk: Uint8Array) => events.data(chunk));
     duplex.on('drain', () => events.drain());
-    duplex.once('end', () => events.end());
-    if (duplex.readableEnded) process.nextTick(() => events.end());
+    duplex.once('end', () => events.end(this.#error));
+    if (duplex.readableEnded) process.nextTick(() => events.end(this.#error));
   }
 
   get unsent(): number {

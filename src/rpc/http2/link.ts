@@ -15,8 +15,8 @@ export interface Link {
 export interface LinkEvents {
   data(chunk: Uint8Array): void;
   drain(): void;
-  /** The peer sends no more; `closed` is still to come. */
-  end(): void;
+  /** The peer sends no more, and why, where that is known; `closed` is still to come. */
+  end(error?: Error): void;
   /** Exactly once, whoever ended it. */
   closed(error: Error | undefined): void;
 }

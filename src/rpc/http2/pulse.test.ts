@@ -88,3 +88,21 @@ void test('a client that has long said nothing is asked, and has to answer', asy
   assert.match(connection.lost?.message ?? '', /does not answer/);
   await connection.closed;
 });
+
+void test('a connection that ends knows why, where that can be known', async () => {
+  const early = new Wire();
+  const client = new Http2Connection(early);
+  early.hangUp();
+  assert.match(client.lost?.message ?? '', /server preface: EOF/);
+  const failed = new Wire();
+  const refused = new Http2Connection(failed);
+  failed.hangUp(new Error('certificate required'));
+  assert.equal(refused.lost?.message, 'certificate required');
+  const greeted = await asked();
+  greeted.wire.hangUp();
+  assert.equal(greeted.connection.lost, undefined);
+  const looked = new Wire();
+  const server = new Http2Connection(looked, () => {});
+  looked.hangUp();
+  assert.equal(server.lost, undefined);
+});

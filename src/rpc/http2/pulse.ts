@@ -1,5 +1,8 @@
 import { ANSWER_MS, ASK_AFTER_MS, CLIENT_GREETING_MS, SERVER_GREETING_MS } from './limits.ts';
 
+/** gRPC's own words in Go, after which the reason comes. */
+const NO_PREFACE = 'error reading server preface';
+
 /** What is to be done about a peer that says nothing. */
 export interface PulseEvents {
   /** Anything that it has to answer. */
@@ -23,7 +26,7 @@ export class Pulse {
   constructor(isServer: boolean, events: PulseEvents) {
     this.#isServer = isServer;
     this.#events = events;
-    const text = isServer ? 'the client says nothing' : 'error reading server preface: timed out';
+    const text = isServer ? 'the client says nothing' : `${NO_PREFACE}: timed out`;
     this.#within(isServer ? SERVER_GREETING_MS : CLIENT_GREETING_MS, () => {
       if (!this.#isGreeted) events.lost(text);
     });
@@ -35,6 +38,11 @@ export class Pulse {
     this.#isGreeted = true;
     clearTimeout(this.#timer);
     if (this.#isServer) this.#listen();
+  }
+
+  /** What it means that nothing more comes: undefined after a greeting, and for clients, which may come just to look. */
+  unheard(): Error | undefined {
+    return this.#isServer || this.#isGreeted ? undefined : new Error(`${NO_PREFACE}: EOF`);
   }
 
   /** Something has come, whatever it is. */

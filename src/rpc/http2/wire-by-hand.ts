@@ -63,6 +63,10 @@ export class Wire implements Link {
     this.#events.closed(undefined);
   }
 
+  hangUp(error?: Error): void {
+    this.#events.end(error);
+  }
+
   destroy(error?: Error): void {
     this.ended = true;
     this.#events.closed(error);
