@@ -163,7 +163,17 @@ function compileProgram(name: string, contents: Uint8Array): void {
   const beside = `require('node:path').join(require('node:path').dirname(process.execPath),'${name}.cjs')`;
   const call = `\n(require('node:module').createRequire(${beside}),${beside});`;
   writeFileSync(source, Buffer.concat([contents, Buffer.from(call)]));
-  const args = ['build', source, '--compile', '--bytecode', '--minify', ...ALONE, '--outfile', program];
+  const args = [
+    'build',
+    source,
+    '--compile',
+    '--bytecode',
+    '--compile-jit-policy=40',
+    '--minify',
+    ...ALONE,
+    '--outfile',
+    program,
+  ];
   const made = spawnSync(BUN, args, { cwd: staging, encoding: 'utf8' });
   rmSync(source);
   const tried = made.status === 0 ? spawnSync(program, ['--version'], { encoding: 'utf8' }) : made;

@@ -1,5 +1,6 @@
 import type { ParsedFlags } from '../base/index.ts';
 import type { Client } from '../client/index.ts';
+import type { StandardOutput } from './standard-output.ts';
 
 export interface ClientOptions {
   /** A daemon in this process may serve the command. */
@@ -12,8 +13,8 @@ export interface ClientOptions {
 export interface CommandContext {
   /** Aborts on the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: StandardOutput;
+  readonly stderr: StandardOutput;
   readonly stdin: NodeJS.ReadStream;
   /** Of the command's span, where somebody asks for spans. */
   readonly traceParent?: string | undefined;

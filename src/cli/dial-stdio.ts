@@ -3,6 +3,7 @@ import { invalidArgument } from '../base/index.ts';
 import type { CommandSpec } from '../base/index.ts';
 import { dial } from '../rpc/index.ts';
 import type { Action, CommandContext } from './context.ts';
+import { streamOnto } from './standard-output.ts';
 
 /** The daemon's end may finish while stdin, a terminal, never does; stdin's end only closes that half. */
 const dialStdio: Action = async (flags, _args, context) => {
@@ -16,7 +17,7 @@ const dialStdio: Action = async (flags, _args, context) => {
   socket.allowHalfOpen = true;
   const up = pipeline(context.stdin, socket, { signal: context.signal });
   up.catch(() => {});
-  await pipeline(socket, context.stdout, { signal: context.signal });
+  await pipeline(socket, streamOnto(context.stdout), { signal: context.signal });
   context.stdin.destroy();
   socket.destroy();
 };

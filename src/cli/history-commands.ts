@@ -119,13 +119,8 @@ export const ctlCommand: CommandSpec<CommandContext> = {
   action: control,
 };
 
-/** Waits for the pipe: blobs may be larger than what a process should hold. */
 async function printBlob(chunks: AsyncIterable<Uint8Array>, context: CommandContext): Promise<void> {
-  for await (const chunk of chunks) {
-    await new Promise<void>((resolve, reject) => {
-      context.stdout.write(chunk, (error) => (error ? reject(error) : resolve()));
-    });
-  }
+  for await (const chunk of chunks) context.stdout.write(chunk);
 }
 
 const get: Action = async (flags, args, context) => {

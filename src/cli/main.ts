@@ -1,6 +1,7 @@
 import { canceled } from '../base/index.ts';
 import { runProgram } from './program.ts';
 import type { ProgramHooks } from './program.ts';
+import { StandardOutput } from './standard-output.ts';
 
 /** Signals after which the process ends at once. */
 const PATIENCE = 3;
@@ -20,10 +21,13 @@ export async function runMain(hooks: ProgramHooks = {}): Promise<void> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  // A reader that goes away (`| head`) is not worth a stack.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-  const code = await runProgram(process.argv.slice(2), process, stop.signal, hooks);
-  // Pipes are written behind our back: all must be out before the process ends.
-  await new Promise<void>((resolve) => void process.stdout.write('', () => resolve()));
-  process.exit(code);
+  const streams = {
+    // Opened by whoever reads it.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: new StandardOutput(1),
+    stderr: new StandardOutput(2),
+  };
+  process.exit(await runProgram(process.argv.slice(2), streams, stop.signal, hooks));
 }

@@ -22,6 +22,7 @@ import { renderErrorContext } from './error-report.ts';
 import { globalFlags } from './globals.ts';
 import { pruneHistoriesCommand } from './history-commands.ts';
 import type { Embed } from './reach.ts';
+import type { StandardOutput } from './standard-output.ts';
 import { duCommand, pruneCommand } from './usage-commands.ts';
 
 /** What urfave/cli ends with for a command that there is not. */
@@ -47,16 +48,20 @@ export interface ProgramHooks {
 
 export interface ProgramStreams {
   readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: StandardOutput;
+  readonly stderr: StandardOutput;
 }
 
-function configure(flags: ParsedFlags): void {
+function configure(flags: ParsedFlags, stderr: StandardOutput): void {
   const format = flags.string('log-format');
   if (format !== 'json' && format !== 'text' && format !== '') {
     throw invalidArgument(`unsupported log type ${JSON.stringify(format)}`);
   }
-  configureLog({ format: format === 'json' ? 'json' : 'text', ...(flags.bool('debug') ? { level: 'debug' } : {}) });
+  configureLog({
+    write: (line) => stderr.write(line),
+    format: format === 'json' ? 'json' : 'text',
+    ...(flags.bool('debug') ? { level: 'debug' } : {}),
+  });
 }
 
 /** The command that `help a b` means, or undefined. */
@@ -102,7 +107,7 @@ export async function runProgram(
     get traceParent() {
       return trace?.traceParent;
     },
-    print: (text, where = 'stdout') => void streams[where].write(text),
+    print: (text, where = 'stdout') => streams[where].write(text),
   };
   try {
     let parsed: ParsedCommand<CommandContext>;
@@ -131,7 +136,7 @@ export async function runProgram(
       stdout.write(renderHelp(wanted, VERSION.version));
       return 0;
     }
-    configure(flags);
+    configure(flags, stderr);
     trace = await beginCommandTrace(command.name, ['buildctl', ...argv], process.env);
     await command.action(flags, args, context);
     return 0;

@@ -1,22 +1,12 @@
 import { createWriteStream, openSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { Writable } from 'node:stream';
 import { invalidArgument, wrapError } from '../../base/index.ts';
 import type { ExportEntry } from '../../client/index.ts';
 import { parseAttributes, parseBool } from '../attributes.ts';
+import { streamOnto } from '../standard-output.ts';
+import type { StandardOutput } from '../standard-output.ts';
 
-export interface StandardOutput {
-  readonly isTTY?: boolean;
-  write(chunk: Uint8Array, done: (error?: Error | null) => void): unknown;
-}
-
-/** Standard output as a target: it stays open behind the archive. */
-function onto(stdout: StandardOutput): Writable {
-  return new Writable({
-    highWaterMark: 1 << 20,
-    write: (chunk: Uint8Array, _encoding, done) => void stdout.write(chunk, (error) => done(error ?? undefined)),
-  });
-}
+type Target = Pick<StandardOutput, 'isTTY' | 'write'>;
 
 function existing(path: string): Stats | undefined {
   try {
@@ -32,7 +22,7 @@ function destination(
   type: string,
   dest: string,
   attrs: ReadonlyMap<string, string>,
-  stdout: StandardOutput,
+  stdout: Target,
 ): Pick<ExportEntry, 'output' | 'outputDir'> {
   const archive = type === 'oci' || type === 'docker';
   const asTar = archive && (parseBool(attrs.get('tar') ?? '') ?? true);
@@ -46,17 +36,17 @@ function destination(
       const fd = openSync(dest, 'w', 0o666);
       return { output: async () => createWriteStream(dest, { fd, highWaterMark: 1 << 20 }) };
     }
-    if (stdout.isTTY === true) {
+    if (stdout.isTTY) {
       throw invalidArgument(`output file is required for ${type} exporter. refusing to write to console`);
     }
-    return { output: async () => onto(stdout) };
+    return { output: async () => streamOnto(stdout) };
   }
   if (dest !== '') throw invalidArgument(`output ${dest} is not supported by ${type} exporter`);
   return {};
 }
 
 /** `--output type=…,dest=…,key=value`, each one exporter. */
-export function parseOutputs(values: readonly string[], stdout: StandardOutput): ExportEntry[] {
+export function parseOutputs(values: readonly string[], stdout: Target): ExportEntry[] {
   return values.map((value) => {
     const attrs = new Map(parseAttributes(value));
     const type = attrs.get('type') ?? '';

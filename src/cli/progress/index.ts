@@ -2,7 +2,6 @@
  * Showing a build's progress: in come status messages, out goes text in one of the modes auto, tty, plain, rawjson and
  * quiet. Deliberately absent: where messages come from, exit codes.
  */
-import type { WriteStream } from 'node:tty';
 import { BuildError, Code } from '../../base/index.ts';
 import type { StatusResponse } from '../../proto/control.pb.ts';
 import type { Display } from './display.ts';
@@ -18,9 +17,9 @@ const MIN_REDRAW_MS = 100;
 
 /** Where it goes: stderr of a build, stdout of a log. */
 export interface ProgressOutput {
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly isTTY: boolean;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -37,13 +36,12 @@ function makeDisplay(mode: string, out: ProgressOutput): Display {
     case 'auto':
     case 'tty':
       if (out.isTTY === true) {
-        const stream = out as WriteStream;
         return new TtyDisplay({
           get columns() {
-            return stream.columns;
+            return out.columns ?? 0;
           },
           get rows() {
-            return stream.rows;
+            return out.rows ?? 0;
           },
           write,
         });
