@@ -44,20 +44,7 @@ export interface BuildErrorOptions {
   readonly attachment?: unknown;
 }
 
-/** Marks the errors of every copy of this module: a daemon inside buildctl is a bundle of its own, with classes of its own. */
-const BRAND = Symbol.for('buildkit-ts.BuildError');
-
 export class BuildError extends Error {
-  /** `instanceof BuildError` goes by the brand, that of a class derived from it by the class. */
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    if (this === BuildError) return value instanceof Error && BRAND in value;
-    return Function.prototype[Symbol.hasInstance].call(this, value);
-  }
-
-  get [BRAND](): true {
-    return true;
-  }
-
   readonly code: Code;
   readonly details: readonly ErrorDetail[];
   /** What only this process can use of the error: it survives every wrapping and never travels. */

@@ -3,7 +3,7 @@ import type { Client } from '../client/index.ts';
 import type { StandardOutput } from './standard-output.ts';
 
 export interface ClientOptions {
-  /** A daemon in this process may serve the command. */
+  /** A daemon of this program's own may serve the command. */
   readonly mayEmbed?: boolean;
   /** What failed when nobody answers, as the command's first call would put it. */
   readonly failure?: string;
@@ -19,7 +19,7 @@ export interface CommandContext {
   /** Of the command's span, where somebody asks for spans. */
   readonly traceParent?: string | undefined;
   readonly print: (text: string, where?: 'stdout' | 'stderr') => void;
-  /** Connects as the global flags say, or starts a daemon in this process where that is meant. Closed by the program. */
+  /** Connects as the global flags say, or starts a daemon where that is meant. Closed by the program. */
   readonly client: (flags: ParsedFlags, options?: ClientOptions) => Promise<Client>;
 }
 

@@ -42,7 +42,7 @@ export const program: CommandSpec<CommandContext> = {
 };
 
 export interface ProgramHooks {
-  /** A daemon in this process, for builds when none answers at the default address; the program closes it. */
+  /** A daemon of this program's own, for builds when none answers at the default address; the program closes it. */
   readonly embed?: Embed;
 }
 

@@ -8,11 +8,8 @@ import type { Client } from '../client/index.ts';
 import type { TlsOptions } from '../rpc/index.ts';
 import type { ClientOptions } from './context.ts';
 
-/** Makes a daemon in this process and a client of it. */
-export type Embed = (
-  dial: typeof connect,
-  signal: AbortSignal,
-) => Promise<{ client: Client; close: () => Promise<void> }>;
+/** Makes a daemon of this program's own and a client of it. */
+export type Embed = (signal: AbortSignal) => Promise<{ client: Client; close: () => Promise<void> }>;
 
 export interface Reached {
   readonly client: Client;
@@ -92,7 +89,7 @@ function addressIsGiven(flags: ParsedFlags): boolean {
 }
 
 /**
- * The daemon that the global flags mean; one in this process where none answers, none was named and the command can do with
+ * The daemon that the global flags mean; one of this program's own where none answers, none was named and the command can do with
  * it. The caller closes it.
  */
 export async function reachDaemon(
@@ -110,7 +107,7 @@ export async function reachDaemon(
       throw options.failure === undefined ? error : daemonError(error, options.failure);
     }
   }
-  const { client, close } = await embed(connect, signal);
+  const { client, close } = await embed(signal);
   return {
     client,
     close: async () => {

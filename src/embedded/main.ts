@@ -2,8 +2,8 @@
 import { runMain } from '../cli/index.ts';
 
 void runMain({
-  embed: async (connect, signal) => {
+  embed: async (signal) => {
     const { openEmbedded } = await import('./index.ts');
-    return openEmbedded(connect, signal);
+    return openEmbedded(signal);
   },
 });

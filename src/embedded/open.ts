@@ -2,13 +2,11 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { BuildError, Code, throwIfAborted } from '../base/index.ts';
-import type { Client, connect } from '../client/index.ts';
+import { connect } from '../client/index.ts';
+import type { Client } from '../client/index.ts';
 import { spawnProcess } from '../host/index.ts';
 import type { ChildProcess } from '../host/index.ts';
 import type { Answer } from './answer.ts';
-
-/** The program's own way to a daemon. */
-export type Connect = typeof connect;
 
 export interface Embedded {
   readonly client: Client;
@@ -61,7 +59,7 @@ async function end(child: ChildProcess): Promise<void> {
  * Joins the daemon of another buildctl on the default root, or starts one. Throws the daemon's own error when it cannot
  * start, e.g. because a buildkitd has the root.
  */
-export async function openEmbedded(connect: Connect, signal: AbortSignal): Promise<Embedded> {
+export async function openEmbedded(signal: AbortSignal): Promise<Embedded> {
   for (let attempt = 1; ; attempt++) {
     const child = await start();
     try {
