@@ -74,10 +74,16 @@ function readBase256(block: Buffer, [offset, length]: Place): number {
 
 /** Sums of the block's bytes with a blank checksum field: unsigned, and signed as some old programs did. */
 function checksums(block: Buffer): [unsigned: number, signed: number] {
-  let unsigned = 0;
+  const [blank, length] = Field.checksum;
+  let unsigned = length * 0x20;
   let high = 0;
-  for (let i = 0; i < BLOCK; i++) {
-    const byte = i >= 148 && i < 156 ? 0x20 : (block[i] as number);
+  for (let i = 0; i < blank; i++) {
+    const byte = block[i] as number;
+    unsigned += byte;
+    high += byte >> 7;
+  }
+  for (let i = blank + length; i < BLOCK; i++) {
+    const byte = block[i] as number;
     unsigned += byte;
     high += byte >> 7;
   }

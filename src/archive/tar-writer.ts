@@ -151,9 +151,14 @@ function specialFile(name: ByteString, type: string, data: ByteString, magic: st
   return out;
 }
 
+/** An empty part (also the one after the last slash), or one that begins with a dot. */
+const UNCLEAN = /^$|^[/.]|\/(?:[/.]|$)/;
+
 /** Go's path.Join(dir, "PaxHeaders.0", file) of the entry's name. */
 function paxHeaderName(name: ByteString): ByteString {
   const slash = name.lastIndexOf('/');
+  // As most: nothing in it that Join would take away.
+  if (!UNCLEAN.test(name)) return `${name.slice(0, slash + 1)}PaxHeaders.0/${name.slice(slash + 1)}`;
   const parts: string[] = [];
   for (const part of `${name.slice(0, slash + 1)}PaxHeaders.0/${name.slice(slash + 1)}`.split('/')) {
     if (part === '' || part === '.') continue;
