@@ -96,46 +96,74 @@ export function hasValidChecksum(block: Buffer): boolean {
   return wanted === unsigned || wanted === signed;
 }
 
-/** Fills the magic and the checksum of a finished block. */
-export function sealBlock(block: Buffer, magic: string): void {
-  block.write(magic, Field.magic[0], 'latin1');
-  const [sum] = checksums(block);
+/** Short text of ASCII, byte by byte: a call of Buffer's costs more. */
+function writeAscii(out: Buffer, at: number, text: string): void {
+  for (let i = 0; i < text.length; i++) out[at + i] = text.charCodeAt(i);
+}
+
+function writeDigits(out: Buffer, at: number, count: number, value: number): void {
+  let rest = value;
+  let i = at + count - 1;
+  for (; i >= at && rest > 0xffffffff; i--) {
+    out[i] = 0x30 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
+  for (; i >= at; i--) {
+    out[i] = 0x30 + (rest & 7);
+    rest >>>= 3;
+  }
+}
+
+/** Fills the type, the magic and the checksum of a block that is finished but for them. It begins at `block`, as for all writers here. */
+export function sealBlock(out: Buffer, block: number, type: string, magic: string): void {
+  writeAscii(out, block + Field.type[0], type);
+  writeAscii(out, block + Field.magic[0], magic);
+  const [offset, length] = Field.checksum;
+  out.fill(0x20, block + offset, block + offset + length);
+  let sum = 0;
+  for (let i = block; i < block + BLOCK; i++) sum += out[i] as number;
   // Six digits, a zero byte, a space: the historical form of this one field.
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, Field.checksum[0], 'latin1');
+  writeDigits(out, block + offset, 6, sum);
+  out[block + offset + 6] = 0;
 }
 
 /** Writes what fits. A cut name must not end in a slash, or old readers take the file for a folder. */
-export function writeString(block: Buffer, [offset, length]: Place, text: ByteString): void {
-  if (text.length <= length) {
-    block.write(text, offset, 'latin1');
-    return;
+export function writeString(out: Buffer, block: number, place: Place, text: ByteString): void {
+  if (text === '') return;
+  const [offset, length] = place;
+  let cut = text;
+  if (text.length > length) {
+    cut = text.slice(0, length);
+    if (cut.endsWith('/')) cut = cut.slice(0, length - 1).replace(/\/+$/, '');
   }
-  let cut = text.slice(0, length);
-  if (cut.endsWith('/')) cut = cut.slice(0, length - 1).replace(/\/+$/, '');
-  block.write(cut, offset, 'latin1');
+  out.write(cut, block + offset, 'latin1');
 }
 
 /** All digits, or zero when they do not fit (the PAX record then tells). */
-export function writeOctal(block: Buffer, [offset, length]: Place, value: number): void {
-  const number = fitsOctal(length, value) ? value : 0;
-  block.write(number.toString(8).padStart(length - 1, '0'), offset, 'latin1');
+export function writeOctal(out: Buffer, block: number, place: Place, value: number): void {
+  const [offset, length] = place;
+  writeDigits(out, block + offset, length - 1, fitsOctal(length, value) ? value : 0);
 }
 
+/** By length of the field: numbers from this one on do not fit, as its last byte is a zero. */
+const OCTAL_LIMITS = Array.from({ length: 13 }, (_, length) => 8 ** (length - 1));
+
 export function fitsOctal(length: number, value: number): boolean {
-  return value >= 0 && value < 8 ** (length - 1);
+  return value >= 0 && value < (OCTAL_LIMITS[length] as number);
 }
 
 /** Octal where it fits, else GNU's base 256. */
-export function writeNumeric(block: Buffer, place: Place, value: number): void {
+export function writeNumeric(out: Buffer, block: number, place: Place, value: number): void {
   const [offset, length] = place;
   if (fitsOctal(length, value)) {
-    writeOctal(block, place, value);
+    writeOctal(out, block, place, value);
     return;
   }
+  const first = block + offset;
   let rest = BigInt(value);
-  for (let i = length - 1; i >= 0; i--) {
-    block[offset + i] = Number(rest & 0xffn);
+  for (let i = first + length - 1; i >= first; i--) {
+    out[i] = Number(rest & 0xffn);
     rest >>= 8n;
   }
-  block[offset] = (block[offset] as number) | 0x80;
+  out[first] = (out[first] as number) | 0x80;
 }

@@ -17,26 +17,26 @@ import {
   writeOctal,
   writeString,
 } from './tar-fields.ts';
+import type { Place } from './tar-fields.ts';
 import { isHeaderOnly, TarType } from './tar-header.ts';
-import type { TarHeader } from './tar-header.ts';
+import type { TarFormat, TarHeader } from './tar-header.ts';
 
 /** The two zero blocks that end an archive. */
 export const TAR_TRAILER: Uint8Array = new Uint8Array(2 * BLOCK);
 
-/** Zero bytes that fill up the last block of `size` bytes of data. */
+const ZEROS = new Uint8Array(BLOCK);
+
+/** Zero bytes that fill up the last block of `size` bytes of data. Not to be written to: all are the same ones. */
 export function tarPadding(size: number): Uint8Array {
-  return new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK);
+  return ZEROS.subarray(0, paddingOf(size));
+}
+
+function paddingOf(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK;
 }
 
 /** Keys that the header's own fields stand for: a record of the caller's must not contradict them. */
 const OWN_KEYS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'uname', 'gname', 'mtime', 'atime', 'ctime']);
-
-interface Encoding {
-  ustar: boolean;
-  pax: boolean;
-  gnu: boolean;
-  records: Map<ByteString, ByteString>;
-}
 
 /** Seconds below a time, and whether it has a fraction. */
 function seconds(ns: bigint): { value: number; fraction: boolean } {
@@ -44,59 +44,82 @@ function seconds(ns: bigint): { value: number; fraction: boolean } {
   return { value: Number((ns - rest) / 1_000_000_000n), fraction: rest !== 0n };
 }
 
-/** Which formats can hold the entry, and the PAX records that it would need. */
-function judge(header: TarHeader): Encoding {
-  const e: Encoding = { ustar: true, pax: true, gnu: true, records: new Map() };
-  let preferPax = false;
-  const text = (value: ByteString, size: number, key: string): void => {
+// oxlint-disable-next-line no-control-regex
+const NOT_PLAIN = /[^\x01-\x7f]/;
+
+/** ASCII without zero bytes. */
+function isPlain(text: ByteString): boolean {
+  return text === '' || !NOT_PLAIN.test(text);
+}
+
+/** Which formats can hold an entry, and the PAX records that it would need. */
+class Encoding {
+  ustar = true;
+  pax = true;
+  gnu = true;
+  /** By key, each key once. */
+  readonly records: Array<readonly [key: ByteString, value: ByteString]> = [];
+  /** Seconds of the modification. */
+  readonly mtime: number;
+  #preferPax = false;
+
+  constructor(header: TarHeader) {
+    this.#text(header.name, 100, 'path');
+    this.#text(header.linkname, 100, 'linkpath');
+    this.#text(header.uname, 32, 'uname');
+    this.#text(header.gname, 32, 'gname');
+    this.#number(header.mode, 8);
+    this.#number(header.uid, 8, 'uid');
+    this.#number(header.gid, 8, 'gid');
+    this.#number(header.size, 12, 'size');
+    this.#number(header.devmajor, 8);
+    this.#number(header.devminor, 8);
+    this.mtime = this.#time(header.mtimeNs, 'mtime');
+    if (header.atimeNs !== undefined) this.#time(header.atimeNs, 'atime');
+    if (header.ctimeNs !== undefined) this.#time(header.ctimeNs, 'ctime');
+    if (header.pax !== undefined && header.pax.size > 0) this.#add(header.pax);
+    for (const [key, value] of this.records) this.pax &&= isValidPaxRecord(key, value);
+    if (header.format !== undefined) this.#restrict(header.format);
+  }
+
+  #text(value: ByteString, size: number, key: string): void {
     const long = value.length > size;
-    if (value.includes('\0') || (long && key !== 'path' && key !== 'linkpath')) e.gnu = false;
-    if (!long && isAscii(value) && !value.includes('\0')) return;
-    if (key !== 'path' || splitUstarName(value) === undefined) e.ustar = false;
-    e.records.set(key, value);
-  };
-  const number = (value: number, size: number, key?: string): void => {
+    if (!long && isPlain(value)) return;
+    if (value.includes('\0') || (long && key !== 'path' && key !== 'linkpath')) this.gnu = false;
+    if (key !== 'path' || splitUstarName(value) === undefined) this.ustar = false;
+    this.records.push([key, value]);
+  }
+
+  #number(value: number, size: number, key?: string): void {
     if (fitsOctal(size, value)) return;
-    if (size < 9 && !(value >= -(2 ** ((size - 1) * 8)) && value < 2 ** ((size - 1) * 8))) e.gnu = false;
-    e.ustar = false;
-    if (key === undefined) e.pax = false;
-    else e.records.set(key, String(value));
-  };
-  const time = (ns: bigint | undefined, key: string): void => {
-    if (ns === undefined) return;
+    if (size < 9 && !(value >= -(2 ** ((size - 1) * 8)) && value < 2 ** ((size - 1) * 8))) this.gnu = false;
+    this.ustar = false;
+    if (key === undefined) this.pax = false;
+    else this.records.push([key, String(value)]);
+  }
+
+  #time(ns: bigint, key: string): number {
     const { value, fraction } = seconds(ns);
     const plain = key === 'mtime' && fitsOctal(12, value);
-    if (!plain) e.ustar = false;
-    if (plain && !fraction) return;
-    preferPax = true;
-    e.records.set(key, formatPaxTime(ns));
-  };
-  text(header.name, 100, 'path');
-  text(header.linkname, 100, 'linkpath');
-  text(header.uname, 32, 'uname');
-  text(header.gname, 32, 'gname');
-  number(header.mode, 8);
-  number(header.uid, 8, 'uid');
-  number(header.gid, 8, 'gid');
-  number(header.size, 12, 'size');
-  number(header.devmajor, 8);
-  number(header.devminor, 8);
-  time(header.mtimeNs, 'mtime');
-  time(header.atimeNs, 'atime');
-  time(header.ctimeNs, 'ctime');
-  if (header.pax !== undefined && header.pax.size > 0) {
-    for (const [key, value] of header.pax) {
-      if (!e.records.has(key) && !OWN_KEYS.has(key) && !key.startsWith('GNU.sparse.')) e.records.set(key, value);
+    if (!plain) this.ustar = false;
+    if (!plain || fraction) {
+      this.#preferPax = true;
+      this.records.push([key, formatPaxTime(ns)]);
     }
-    e.ustar = e.gnu = false;
+    return value;
   }
-  for (const [key, value] of e.records) if (!isValidPaxRecord(key, value)) e.pax = false;
-  if (header.format !== undefined) {
-    e.ustar &&= header.format === 'ustar' || (header.format === 'pax' && !preferPax);
-    e.pax &&= header.format === 'pax';
-    e.gnu &&= header.format === 'gnu';
+
+  #add(pax: ReadonlyMap<ByteString, ByteString>): void {
+    for (const record of pax)
+      if (!OWN_KEYS.has(record[0]) && !record[0].startsWith('GNU.sparse.')) this.records.push(record);
+    this.ustar = this.gnu = false;
   }
-  return e;
+
+  #restrict(format: TarFormat): void {
+    this.ustar &&= format === 'ustar' || (format === 'pax' && !this.#preferPax);
+    this.pax &&= format === 'pax';
+    this.gnu &&= format === 'gnu';
+  }
 }
 
 /** ustar's split of a long name into prefix and rest; undefined when there is no slash at a fitting place. */
@@ -111,44 +134,30 @@ function splitUstarName(name: ByteString): [prefix: ByteString, rest: ByteString
   return [name.slice(0, slash), name.slice(slash + 1)];
 }
 
-function mainBlock(
-  block: Buffer,
-  header: TarHeader,
-  number: typeof writeOctal,
-  text: (t: ByteString) => ByteString,
-): void {
-  block.write(header.type, Field.type[0], 'latin1');
-  writeString(block, Field.name, text(header.name));
-  writeString(block, Field.linkname, text(header.linkname));
-  number(block, Field.mode, header.mode);
-  number(block, Field.uid, header.uid);
-  number(block, Field.gid, header.gid);
-  number(block, Field.size, header.size);
-  number(block, Field.mtime, seconds(header.mtimeNs).value);
-  writeString(block, Field.uname, text(header.uname));
-  writeString(block, Field.gname, text(header.gname));
-  number(block, Field.devmajor, header.devmajor);
-  number(block, Field.devminor, header.devminor);
-}
-
 /** Other than ASCII is left out of fields whose PAX record has the whole. */
 function asciiOnly(text: ByteString): ByteString {
   // oxlint-disable-next-line no-control-regex
-  return isAscii(text) && !text.includes('\0') ? text : text.replace(/[^\x01-\x7f]/g, '');
+  return isPlain(text) ? text : text.replace(/[^\x01-\x7f]/g, '');
 }
 
-/** A header block with data of its own: PAX records or a GNU long name. */
-function specialFile(name: ByteString, type: string, data: ByteString, magic: string): Buffer {
-  const out = Buffer.alloc(BLOCK + Math.ceil(data.length / BLOCK) * BLOCK);
+/** A header block with data of its own that goes before an entry's: PAX records or a GNU long name. */
+interface SpecialFile {
+  readonly name: ByteString;
+  readonly type: string;
+  readonly data: ByteString;
+  readonly magic: string;
+}
+
+function writeSpecialFile(out: Buffer, block: number, { name, type, data, magic }: SpecialFile): void {
   const short = asciiOnly(name).slice(0, 100).replace(/\/+$/, '');
-  const block = out.subarray(0, BLOCK);
-  block.write(type, Field.type[0], 'latin1');
-  block.write(short, 0, 'latin1');
-  for (const place of [Field.mode, Field.uid, Field.gid, Field.mtime]) writeOctal(block, place, 0);
-  writeOctal(block, Field.size, data.length);
-  sealBlock(block, magic);
-  out.write(data, BLOCK, 'latin1');
-  return out;
+  out.write(short, block, 'latin1');
+  writeOctal(out, block, Field.mode, 0);
+  writeOctal(out, block, Field.uid, 0);
+  writeOctal(out, block, Field.gid, 0);
+  writeOctal(out, block, Field.size, data.length);
+  writeOctal(out, block, Field.mtime, 0);
+  sealBlock(out, block, type, magic);
+  out.write(data, block + BLOCK, 'latin1');
 }
 
 /** An empty part (also the one after the last slash), or one that begins with a dot. */
@@ -172,55 +181,83 @@ function byteOrder(a: ByteString, b: ByteString): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+function paxRecordsFile(name: ByteString, records: Encoding['records']): SpecialFile {
+  let data = '';
+  for (const [key, value] of records.sort((a, b) => byteOrder(a[0], b[0]))) data += formatPaxRecord(key, value);
+  return { name: paxHeaderName(name), type: TarType.Pax, data, magic: MAGIC_USTAR };
+}
+
+function longNames({ name, linkname }: TarHeader): SpecialFile[] {
+  const special = { name: '././@LongLink', magic: MAGIC_GNU };
+  const files: SpecialFile[] = [];
+  if (name.length > 100) files.push({ ...special, type: TarType.GnuLongName, data: `${name}\0` });
+  if (linkname.length > 100) files.push({ ...special, type: TarType.GnuLongLink, data: `${linkname}\0` });
+  return files;
+}
+
+/** All blocks in one buffer: a layer has a hundred thousand headers. */
+function writeBlocks(header: TarHeader, encoding: Encoding): Buffer {
+  const format = encoding.ustar ? 'ustar' : encoding.pax ? 'pax' : 'gnu';
+  const special: readonly SpecialFile[] =
+    format === 'gnu'
+      ? longNames(header)
+      : format === 'pax' && encoding.records.length > 0
+        ? [paxRecordsFile(header.name, encoding.records)]
+        : [];
+  let size = BLOCK;
+  for (const { data } of special) size += BLOCK + data.length + paddingOf(data.length);
+  const out = Buffer.allocUnsafe(size).fill(0);
+  let at = 0;
+  for (const file of special) {
+    writeSpecialFile(out, at, file);
+    at += BLOCK + file.data.length + paddingOf(file.data.length);
+  }
+  writeMainBlock(out, at, header, encoding.mtime, format);
+  return out;
+}
+
+function writeMainBlock(out: Buffer, block: number, header: TarHeader, mtime: number, format: TarFormat): void {
+  const number = format === 'gnu' ? writeNumeric : writeOctal;
+  const text = (place: Place, value: ByteString): void =>
+    writeString(out, block, place, format === 'pax' ? asciiOnly(value) : value);
+  const split = format === 'ustar' ? splitUstarName(header.name) : undefined;
+  if (split !== undefined) text(Field.prefix, split[0]);
+  text(Field.name, split?.[1] ?? header.name);
+  text(Field.linkname, header.linkname);
+  number(out, block, Field.mode, header.mode);
+  number(out, block, Field.uid, header.uid);
+  number(out, block, Field.gid, header.gid);
+  number(out, block, Field.size, header.size);
+  number(out, block, Field.mtime, mtime);
+  text(Field.uname, header.uname);
+  text(Field.gname, header.gname);
+  number(out, block, Field.devmajor, header.devmajor);
+  number(out, block, Field.devminor, header.devminor);
+  if (format === 'gnu') {
+    if (header.atimeNs !== undefined) number(out, block, Field.gnuAtime, seconds(header.atimeNs).value);
+    if (header.ctimeNs !== undefined) number(out, block, Field.gnuCtime, seconds(header.ctimeNs).value);
+  }
+  sealBlock(out, block, header.type, format === 'gnu' ? MAGIC_GNU : MAGIC_USTAR);
+}
+
+/** Without a format of the caller's, times are whole seconds (rounded) and there is but mtime, as Go does. */
+function withWholeSeconds({ atimeNs: _a, ctimeNs: _c, ...header }: TarHeader): TarHeader {
+  return { ...header, mtimeNs: BigInt(seconds(header.mtimeNs + 500_000_000n).value) * 1_000_000_000n };
+}
+
 /**
  * The blocks that come before an entry's data: its header, and what PAX or GNU put before that. The data itself follows,
  * then {@link tarPadding}. Throws InvalidArgument when no allowed format can hold the entry.
  */
 export function encodeTarHeader(given: TarHeader): Uint8Array {
-  let header = given;
-  if (given.format === undefined) {
-    // Without a format of the caller's, times are whole seconds (rounded) and there is but mtime, as Go does.
-    const { atimeNs: _a, ctimeNs: _c, ...rest } = given;
-    const mtimeNs = BigInt(seconds(given.mtimeNs + 500_000_000n).value) * 1_000_000_000n;
-    header = { ...rest, mtimeNs };
-  }
+  const header = given.format === undefined ? withWholeSeconds(given) : given;
   if (header.size < 0) throw invalidArgument('archive/tar: cannot encode header: negative size');
   if (header.name.endsWith('/') && '0346S'.includes(header.type))
     throw invalidArgument('archive/tar: cannot encode header: filename may not have trailing slash');
-  const encoding = judge(header);
-  if (encoding.ustar) {
-    const block = Buffer.alloc(BLOCK);
-    const split = splitUstarName(header.name);
-    if (split === undefined) mainBlock(block, header, writeOctal, (t) => t);
-    else {
-      mainBlock(block, { ...header, name: split[1] }, writeOctal, (t) => t);
-      writeString(block, Field.prefix, split[0]);
-    }
-    sealBlock(block, MAGIC_USTAR);
-    return block;
-  }
-  const parts: Buffer[] = [];
-  const block = Buffer.alloc(BLOCK);
-  if (encoding.pax) {
-    if (encoding.records.size > 0) {
-      const sorted = [...encoding.records].sort((a, b) => byteOrder(a[0], b[0]));
-      const data = sorted.map(([key, value]) => formatPaxRecord(key, value)).join('');
-      parts.push(specialFile(paxHeaderName(header.name), TarType.Pax, data, MAGIC_USTAR));
-    }
-    mainBlock(block, header, writeOctal, asciiOnly);
-    sealBlock(block, MAGIC_USTAR);
-  } else if (encoding.gnu) {
-    if (header.name.length > 100)
-      parts.push(specialFile('././@LongLink', TarType.GnuLongName, `${header.name}\0`, MAGIC_GNU));
-    if (header.linkname.length > 100)
-      parts.push(specialFile('././@LongLink', TarType.GnuLongLink, `${header.linkname}\0`, MAGIC_GNU));
-    mainBlock(block, header, writeNumeric, (t) => t);
-    if (header.atimeNs !== undefined) writeNumeric(block, Field.gnuAtime, seconds(header.atimeNs).value);
-    if (header.ctimeNs !== undefined) writeNumeric(block, Field.gnuCtime, seconds(header.ctimeNs).value);
-    sealBlock(block, MAGIC_GNU);
-  } else throw invalidArgument(`archive/tar: cannot encode header: ${JSON.stringify(header.name.slice(0, 200))}`);
-  parts.push(block);
-  return Buffer.concat(parts);
+  const encoding = new Encoding(header);
+  if (!encoding.ustar && !encoding.pax && !encoding.gnu)
+    throw invalidArgument(`archive/tar: cannot encode header: ${JSON.stringify(header.name.slice(0, 200))}`);
+  return writeBlocks(header, encoding);
 }
 
 /** Bytes of data that follow the header. */

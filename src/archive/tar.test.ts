@@ -120,6 +120,35 @@ void test('archives have the bytes that Go gives them', () => {
   assert.equal(digest, '67ee9c12934440dc58a1bfb3732fe2a809f56e57592bcfb1838c9f88dadbb33c');
 });
 
+/** By Go's path.Split and path.Join: where the records of an entry with that name stand. */
+const paxHeaders: Record<string, string> = {
+  file: 'PaxHeaders.0/file',
+  'a/b/file': 'a/b/PaxHeaders.0/file',
+  'a/b/': 'a/b/PaxHeaders.0',
+  '.hidden/.file': '.hidden/PaxHeaders.0/.file',
+  '...': 'PaxHeaders.0/...',
+  './file': 'PaxHeaders.0/file',
+  'a//./b//file': 'a/b/PaxHeaders.0/file',
+  '/file': '/PaxHeaders.0/file',
+  '/../file': '/PaxHeaders.0/file',
+  '../../file': '../../PaxHeaders.0/file',
+  'a/../file': 'PaxHeaders.0/file',
+  'a/..': 'a',
+};
+
+void test('records stand where Go puts them', () => {
+  for (const [name, wanted] of Object.entries(paxHeaders)) {
+    const block = encodeTarHeader({
+      ...plain,
+      name,
+      type: TarType.Dir,
+      format: 'pax',
+      pax: new Map([['key', 'value']]),
+    });
+    assert.equal(Buffer.from(block).toString('latin1', 0, 100).replace(/\0+$/, ''), wanted, name);
+  }
+});
+
 void test('without a format times are rounded to seconds', () => {
   const [entry] = read(pack([[{ mtimeNs: 1_600_000_000n, atimeNs: 5n }]]));
   assert.equal(entry?.header.mtimeNs, 2_000_000_000n);
