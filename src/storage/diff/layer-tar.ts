@@ -146,7 +146,8 @@ class LayerTar {
     if (this.#clampMtimeNs !== undefined && mtimeNs > this.#clampMtimeNs) mtimeNs = this.#clampMtimeNs;
     // Windows knows no capabilities.
     const capability = this.#windows === undefined ? readXattr(real, 'security.capability') : undefined;
-    return {
+    const device = type === TarType.Char || type === TarType.Block ? deviceOf(stat.rdev) : undefined;
+    const header: TarHeader = {
       name: type === TarType.Dir ? `${path}/` : path,
       type,
       mode: Number(stat.mode & 0o7777n),
@@ -157,12 +158,13 @@ class LayerTar {
       linkname: type === TarType.Symlink ? readlinkSync(fsPath(real), 'latin1') : '',
       uname: '',
       gname: '',
-      ...(type === TarType.Char || type === TarType.Block ? deviceOf(stat.rdev) : { devmajor: 0, devminor: 0 }),
+      devmajor: device?.devmajor ?? 0,
+      devminor: device?.devminor ?? 0,
       format: 'pax',
-      ...(capability === undefined || capability.length === 0
-        ? {}
-        : { pax: new Map([[`${XATTR_RECORD}security.capability`, Buffer.from(capability).toString('latin1')]]) }),
     };
+    if (capability === undefined || capability.length === 0) return header;
+    const record = Buffer.from(capability).toString('latin1');
+    return { ...header, pax: new Map([[`${XATTR_RECORD}security.capability`, record]]) };
   }
 }
 

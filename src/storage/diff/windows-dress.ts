@@ -61,13 +61,47 @@ export function streamHeader({ pax: _pax, ...holder }: TarHeader, stream: ByteSt
   return { ...holder, name: `${holder.name}:${stream}`, type: TarType.File, linkname: '', size };
 }
 
+/** The names that a layer has. A folder is told of before what is in it, so each is held against its neighbours alone. */
+class LayerNames {
+  /** By folder: folded names, and how the layer spells them. */
+  readonly #folders = new Map<ByteString, Map<string, ByteString>>();
+  #folder: ByteString | undefined;
+  #names = new Map<string, ByteString>();
+
+  /** Throws InvalidArgument for a name that Windows cannot have, and for one that it takes for another. */
+  add(path: ByteString): void {
+    const slash = path.lastIndexOf('/');
+    const folder = path.slice(0, Math.max(0, slash));
+    const name = path.slice(slash + 1);
+    const shown = (p: ByteString): string => JSON.stringify(fromByteString(p));
+    const fault = nameFault(name);
+    if (fault !== undefined)
+      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: ${shown(name)} ${fault}`);
+    if (folder !== this.#folder) this.#enter(folder);
+    const folded = foldName(name);
+    const same = this.#names.get(folded);
+    if (same === undefined) this.#names.set(folded, name);
+    else if (same !== name) {
+      const other = folder === '' ? same : `${folder}/${same}`;
+      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: it is the same file as ${shown(other)}`);
+    }
+  }
+
+  #enter(folder: ByteString): void {
+    this.#names = this.#folders.get(folder) ?? new Map<string, ByteString>();
+    this.#folders.set(folder, this.#names);
+    this.#folder = folder;
+  }
+}
+
 /** Gives the entries of a layer what Windows wants of them: their place below `Files`, and their records. */
 export class WindowsDress {
   readonly #upper: LayerTree;
   readonly #spelling: TreeSpelling;
-  /** Folded names that the layer has, and how it spells them. */
-  readonly #names = new Map<string, ByteString>();
+  readonly #names = new LayerNames();
   readonly #owned = new Map<string, Buffer>();
+  /** Of the entry before: the next one often has the same. */
+  #creation = { ns: 0n, text: formatCreationTime(0n) };
 
   constructor(upper: LayerTree) {
     this.#upper = upper;
@@ -75,12 +109,18 @@ export class WindowsDress {
   }
 
   whiteout(header: TarHeader): TarHeader {
-    return this.#dressed(header, NOTHING_KEPT, undefined, FileAttribute.Archive);
+    return {
+      ...header,
+      name: `${FILES}/${header.name}`,
+      mode: S_IFREG,
+      pax: this.#records(NOTHING_KEPT, undefined, FileAttribute.Archive, header),
+      format: 'pax',
+    };
   }
 
   /** Throws InvalidArgument for what Windows cannot have. `path` is the entry's, without a slash at its end. */
   entry(header: TarHeader, path: ByteString, { real }: TreeEntry): DressedEntry {
-    this.#checkName(path);
+    this.#names.add(path);
     const { type } = header;
     if (!LAYER_TYPES.includes(type))
       throw invalidArgument(`${JSON.stringify(fromByteString(path))} is of a kind that Windows has no files of`);
@@ -94,15 +134,23 @@ export class WindowsDress {
         ? (kept.attributes ?? this.#linkAttributes(path, header.linkname))
         : (kept.attributes ?? defaultAttributes(type));
     const account = accountOfId(header.uid);
-    // The names of a folder's streams begin with its own, which has no slash then.
-    const name = kept.streams.size === 0 ? header.name : path;
-    const dressed = { ...header, name, linkname, ...(account === undefined ? {} : { uid: 0, gid: 0 }) };
-    return { header: this.#dressed(dressed, kept, account?.sid, attributes), streams: kept.streams };
+    const dressed: TarHeader = {
+      ...header,
+      // The names of a folder's streams begin with its own, which has no slash then.
+      name: `${FILES}/${kept.streams.size === 0 ? header.name : path}`,
+      linkname,
+      mode: header.mode | typeBits(type),
+      uid: account === undefined ? header.uid : 0,
+      gid: account === undefined ? header.gid : 0,
+      pax: this.#records(kept, account?.sid, attributes, header),
+      format: 'pax',
+    };
+    return { header: dressed, streams: kept.streams };
   }
 
   /** Another name of a file of the layer: the importer reads nothing but the two names. */
   link(header: TarHeader, path: ByteString, source: ByteString): TarHeader {
-    this.#checkName(path);
+    this.#names.add(path);
     const { pax: _pax, ...rest } = header;
     return {
       ...rest,
@@ -114,16 +162,21 @@ export class WindowsDress {
     };
   }
 
-  #dressed(header: TarHeader, kept: KeptRecords, owner: string | undefined, attributes: number): TarHeader {
-    const isFolder = header.type === TarType.Dir || (attributes & FileAttribute.Directory) !== 0;
-    const typeBits = header.type === TarType.Dir ? S_IFDIR : header.type === TarType.File ? S_IFREG : 0;
-    const pax = writeFileRecords({
-      ...kept,
+  #records(
+    kept: KeptRecords,
+    owner: string | undefined,
+    attributes: number,
+    { type, mtimeNs }: TarHeader,
+  ): ReadonlyMap<ByteString, ByteString> {
+    const isFolder = type === TarType.Dir || (attributes & FileAttribute.Directory) !== 0;
+    if (mtimeNs !== this.#creation.ns) this.#creation = { ns: mtimeNs, text: formatCreationTime(mtimeNs) };
+    return writeFileRecords({
       attributes,
       descriptor: this.#descriptor(kept.descriptor, owner, isFolder),
-      creationTime: formatCreationTime(header.mtimeNs),
+      isMountPoint: kept.isMountPoint,
+      extendedAttributes: kept.extendedAttributes,
+      creationTime: this.#creation.text,
     });
-    return { ...header, name: `${FILES}/${header.name}`, mode: header.mode | typeBits, format: 'pax', pax };
   }
 
   #descriptor(kept: Uint8Array | undefined, owner: string | undefined, isFolder: boolean): Uint8Array {
@@ -157,19 +210,10 @@ export class WindowsDress {
       throw error;
     }
   }
+}
 
-  #checkName(path: ByteString): void {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    const fault = nameFault(name);
-    const shown = (p: ByteString): string => JSON.stringify(fromByteString(p));
-    if (fault !== undefined)
-      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: ${shown(name)} ${fault}`);
-    const folded = foldName(path);
-    const same = this.#names.get(folded);
-    if (same !== undefined && same !== path)
-      throw invalidArgument(`${shown(path)} cannot be in a Windows layer: it is the same file as ${shown(same)}`);
-    this.#names.set(folded, path);
-  }
+function typeBits(type: string): number {
+  return type === TarType.Dir ? S_IFDIR : type === TarType.File ? S_IFREG : 0;
 }
 
 function keptRecords(real: ByteString, path: ByteString): KeptRecords {

@@ -124,8 +124,14 @@ function renamed(
 ): ReadonlyMap<ByteString, ByteString> {
   const found = new Map<ByteString, ByteString>();
   if (!foldsCase) return found;
+  const foldedNames = names.map(foldName);
+  // As most folders: no two names are one.
+  if (new Set(foldedNames).size === names.length) return found;
   const folded = new Map<string, ByteString[]>();
-  for (const name of names) folded.set(foldName(name), [...(folded.get(foldName(name)) ?? []), name]);
+  for (const [i, name] of names.entries()) {
+    const key = foldedNames[i] as string;
+    folded.set(key, [...(folded.get(key) ?? []), name]);
+  }
   for (const same of folded.values()) {
     if (same.length < 2) continue;
     const now = same.find((name) => own.find({ dirs: [dir] }, name) !== undefined);
