@@ -8,7 +8,7 @@ import { readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pipeline } from 'node:stream/promises';
-import { getHeapSnapshot, getHeapStatistics } from 'node:v8';
+import { getHeapSnapshot, getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import { logger, VERSION } from '../base/index.ts';
 import { openListener } from './listeners.ts';
 
@@ -89,6 +89,7 @@ function variables(): object {
     uptimeSeconds: process.uptime(),
     memstats: process.memoryUsage(),
     heap: getHeapStatistics(),
+    heapSpaces: getHeapSpaceStatistics(),
     resources: process.getActiveResourcesInfo().reduce<Record<string, number>>((counts, name) => {
       counts[name] = (counts[name] ?? 0) + 1;
       return counts;

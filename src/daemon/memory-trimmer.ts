@@ -5,12 +5,16 @@ import { trimMemory } from '../host/index.ts';
 /** Soon, and when threads that a build has used have ended: most, and the last ones. */
 const QUIET_MS = [2000, 7000, 65_000];
 
+/** V8 frees the memory outside of its heap in a thread of its own, after it has collected. */
+const FREED_MS = 250;
+
 type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
 
 /**
  * V8 collects what is young when it makes more: an idle daemon would keep what the last builds have left, and the memory outside of
- * the heap that hangs on it, for hours. Only the young ones, a few milliseconds. V8's function for it comes with a flag, which
- * makes Node refuse the compiled code in its binary when it is there from the start (10 ms of a processor).
+ * the heap that hangs on it, for hours. Only the young ones, a few milliseconds; the old ones are V8's to collect, a little at a
+ * time, which it does within seconds after builds that made many. V8's function for it comes with a flag, which makes Node
+ * refuse the compiled code in its binary when it is there from the start (10 ms of a processor).
  */
 export function collector(): Collect {
   setFlagsFromString('--expose-gc');
@@ -28,19 +32,20 @@ export class MemoryTrimmer {
 
   request(): void {
     this.close();
-    this.#timers = QUIET_MS.map((ms) => setTimeout(() => this.#trim(), ms).unref());
+    this.#timers = QUIET_MS.flatMap((ms) => [
+      setTimeout(() => this.#run('minor'), ms).unref(),
+      setTimeout(() => void trimMemory(), ms + FREED_MS).unref(),
+    ]);
   }
 
-  #trim(): void {
+  #run(type: 'minor' | 'major'): void {
     this.#collect ??= collector();
-    this.#collect({ type: 'minor' });
-    void trimMemory();
+    this.#collect({ type });
   }
 
   /** Everything that nobody needs, at once: the daemon answers nobody meanwhile. */
   collectAll(): void {
-    this.#collect ??= collector();
-    this.#collect({ type: 'major' });
+    this.#run('major');
     void trimMemory();
   }
 
