@@ -25,9 +25,12 @@ function parents(path: string): string[] {
   return found;
 }
 
-/** Every mounted hierarchy, v1 and v2. */
-function hierarchies(): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
+let mounted: readonly string[] = [];
+
+/** Every mounted hierarchy, v1 and v2: read once, because among hundreds of mounts of builds that takes the kernel milliseconds. */
+function hierarchies(): readonly string[] {
+  if (mounted.length > 0) return mounted;
+  mounted = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .flatMap((line) => {
       const [left, right] = line.split(' - ');
@@ -35,6 +38,7 @@ function hierarchies(): string[] {
       const at = left?.split(' ')[4];
       return at !== undefined && (type === 'cgroup' || type === 'cgroup2') ? [at] : [];
     });
+  return mounted;
 }
 
 function directories(path: string): string[] {

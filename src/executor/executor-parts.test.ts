@@ -17,6 +17,7 @@ import { spawnProcess } from '../host/index.ts';
 import { cgroupsPath } from './cgroups.ts';
 import { missingMountPoints, removeMountStubs } from './mount-stubs.ts';
 import { makeHosts, makeResolvConf } from './network-files.ts';
+import { removeFolder } from './remove-folder.ts';
 import { resolveUser } from './user.ts';
 
 describe('parts of a container', () => {
@@ -25,6 +26,24 @@ describe('parts of a container', () => {
     base = realpathSync(mkdtempSync(join(tmpdir(), 'container-parts-')));
   });
   after(() => rmSync(base, { recursive: true, force: true }));
+
+  test('a folder goes with all below it, and what its links lead to stays', async () => {
+    const kept = join(base, 'kept');
+    const folder = join(base, 'folder');
+    mkdirSync(join(folder, 'a/b'), { recursive: true });
+    mkdirSync(kept);
+    for (const path of [join(kept, 'file'), join(folder, 'a/b/file'), join(folder, 'file')]) writeFileSync(path, '');
+    symlinkSync(kept, join(folder, 'a/link'));
+    await removeFolder(folder);
+    assert.deepEqual(readdirSync(base), ['kept']);
+    assert.deepEqual(readdirSync(kept), ['file']);
+    await removeFolder(folder);
+    rmSync(kept, { recursive: true });
+    const file = join(base, 'file');
+    writeFileSync(file, '');
+    await assert.rejects(removeFolder(file), { code: 'ENOTDIR' });
+    rmSync(file);
+  });
 
   test('users', async () => {
     const root = join(base, 'users');

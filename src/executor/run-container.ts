@@ -1,5 +1,5 @@
 /** One container from its mounts to its end; whatever happens, nothing of it stays. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError, Code, internal, invalidArgument, logger, sleep, throwIfAborted } from '../base/index.ts';
 import { mount, mountPoints, unmount } from '../host/index.ts';
@@ -14,6 +14,7 @@ import type { Networks, ProxiedLease } from './network/index.ts';
 import { makeHosts, resolvConfFor } from './network-files.ts';
 import type { DnsConfig } from './network-files.ts';
 import { checkRuntimeFolders, makeWorkingDirectory } from './root-file-system.ts';
+import { removeFolder } from './remove-folder.ts';
 import { runtimeError } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
 import { settledWithin } from './settled-within.ts';
@@ -78,10 +79,10 @@ export function describeContainer(place: ContainerPlace, id: string, meta: Proce
 }
 
 /** Never while something is mounted below: those would be somebody's files. */
-export function removeBundle(bundle: string): void {
+export async function removeBundle(bundle: string): Promise<void> {
   const [mounted] = mountPoints(bundle);
   if (mounted !== undefined) throw internal(`${mounted} is still mounted`);
-  rmSync(bundle, { recursive: true, force: true });
+  await removeFolder(bundle);
 }
 
 function makeBundle(bundle: string): void {
@@ -241,7 +242,7 @@ async function removeContainer(
   for (let i = 0; i < 20 && killGroup(container.cgroup); i++) await sleep(20);
   container.hasLeftGroup = true;
   removeGroup(container.cgroup, isGroupNeeded);
-  if (ended() && (hasGroup(container.cgroup) || !place.runtime.forget(container.id))) {
+  if (ended() && (hasGroup(container.cgroup) || !(await place.runtime.forget(container.id)))) {
     await place.runtime.remove(container.id);
   }
 }

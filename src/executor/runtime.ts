@@ -1,10 +1,11 @@
 /** The command line of runc. */
-import { accessSync, constants, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { BuildError, Code } from '../base/index.ts';
 import { spawnProcess } from '../host/index.ts';
 import type { ChildProcess, SpawnRequest } from '../host/index.ts';
+import { removeFolder } from './remove-folder.ts';
 import { settledWithin } from './settled-within.ts';
 
 const CANDIDATES = ['buildkit-runc', 'runc'];
@@ -88,9 +89,9 @@ export class Runtime {
    * Drops what the runtime keeps of a container that has ended and whose groups are gone already: as `delete` does, without
    * another process. False where that is not known to be enough.
    */
-  forget(id: string): boolean {
+  async forget(id: string): Promise<boolean> {
     if (!basename(this.#find()).endsWith('runc')) return false;
-    rmSync(join(this.stateRoot, id), { recursive: true, force: true });
+    await removeFolder(join(this.stateRoot, id));
     return true;
   }
 
