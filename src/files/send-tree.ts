@@ -41,7 +41,7 @@ export async function sendTrees(
     options.onProgress?.(bytes, false);
   };
   // A client that sends a Dockerfile would wait longer for the thread than for the transfer.
-  const small = trees.length === 1 && isSmallTree(trees[0].root, followPaths ?? []);
+  const small = trees.length === 1 && isSmallTree(trees[0].root, followPaths ?? [], options.here);
   const here = small ? sendJob : undefined;
   try {
     await runTransfer<void>('send', args, channel, { signal: options.signal, onEvent, here });

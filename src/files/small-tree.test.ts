@@ -42,3 +42,13 @@ test('of followed paths only those count, and links may lead anywhere', (t) => {
   assert.equal(isSmallTree(root, ['f*']), false);
   assert.equal(isSmallTree(join(root, 'absent'), []), true);
 });
+
+void test('whoever has time may say what is small', (t) => {
+  const root = folder(t);
+  for (let i = 0; i < 99; i++) writeFileSync(join(root, `f${i}`), '');
+  truncateSync(join(root, 'f1'), 2 << 20);
+  assert.equal(isSmallTree(root, []), false);
+  assert.equal(isSmallTree(root, [], { entries: 100, bytes: 2 << 20 }), true);
+  assert.equal(isSmallTree(root, [], { entries: 99, bytes: 2 << 20 }), false);
+  assert.equal(isSmallTree(root, [], { entries: 100, bytes: (2 << 20) - 1 }), false);
+});

@@ -1,5 +1,6 @@
 /** File trees: walking, matching, copying, and fsutil's transfer of one to another machine. */
 import type { Stat } from '../proto/fsutil_stat.pb.ts';
+import type { TreeSize } from './small-tree.ts';
 
 /** Go's os.FileMode bits, which the wire carries instead of st_mode. */
 export const GoMode = {
@@ -40,6 +41,8 @@ export interface SendOptions {
   readonly followPaths?: readonly string[];
   /** Zero uid and gid, as clients do for local directories. */
   readonly resetOwner?: boolean;
+  /** A single tree up to this size is sent by the calling thread; otherwise only one that is less work than starting another. */
+  readonly here?: TreeSize;
   readonly onProgress?: (bytes: number, done: boolean) => void;
   readonly signal?: AbortSignal;
 }
