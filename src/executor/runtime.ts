@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { BuildError, Code } from '../base/index.ts';
-import { spawnProcess } from '../host/index.ts';
+import { startProgram } from '../host/index.ts';
 import type { ChildProcess, SpawnRequest } from '../host/index.ts';
 import { removeFolder } from './remove-folder.ts';
 import { settledWithin } from './settled-within.ts';
@@ -48,7 +48,7 @@ export class Runtime {
 
   /** Starts a call that ends when its process in the container has. */
   async start(log: string, args: readonly string[], stdio: SpawnRequest['stdio']): Promise<ChildProcess> {
-    return await spawnProcess({
+    return await startProgram({
       command: this.#find(),
       args: ['--root', this.stateRoot, '--log', log, '--log-format', 'json', ...args],
       stdio,
@@ -58,7 +58,7 @@ export class Runtime {
 
   /** Runs a short call to its end; true when it succeeded. */
   async call(...args: string[]): Promise<boolean> {
-    const child = await spawnProcess({
+    const child = await startProgram({
       command: this.#find(),
       args: ['--root', this.stateRoot, '--log', '/dev/null', ...args],
       stdio: ['ignore', 'ignore', 'ignore'],

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -15,7 +17,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { deviceNumbers, getXattr, listXattrs, lockFile, mknod, mount, mountPoints, openInRoot } from './index.ts';
-import { resolveInRoot, setTimes, setXattr, spawnProcess, unmount } from './index.ts';
+import { resolveInRoot, setTimes, setXattr, spawnProcess, startProgram, unmount } from './index.ts';
+import type { StartRequest } from './index.ts';
 
 const skip = process.getuid?.() !== 0;
 
@@ -103,6 +106,64 @@ void test('a volatile overlay can be mounted again, by others and after a crash'
   }
 });
 
+void test('a program is started without a fork, as Node starts one', async () => {
+  type Run = (
+    command: string,
+    args: string[],
+    rest?: Partial<StartRequest>,
+    start?: typeof startProgram,
+  ) => Promise<string>;
+  const run: Run = async (command, args, rest = {}, start = startProgram) => {
+    const child = await start({ command, args, stdio: ['pipe', 'pipe', 'inherit'], ...rest });
+    // Most of them end without having read it.
+    child.stdin?.on('error', () => {}).end('typed');
+    let said = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (said += text));
+    if (child.stdout !== null) await once(child.stdout, 'close');
+    assert.deepEqual(await child.exited, { code: 0, signal: null });
+    assert.equal(child.kill('SIGKILL'), false);
+    return said;
+  };
+  assert.equal(await run('cat', []), 'typed');
+  assert.equal(await run('/bin/echo', ['a b', '', 'ü']), 'a b  ü\n');
+  assert.equal(await run('/usr/bin/env', [], { env: { ONE: '1', NONE: undefined, TWO: 'a=b' } }), 'ONE=1\nTWO=a=b\n');
+  const signals = await run('/bin/grep', ['-E', '^Sig(Blk|Ign)', '/proc/self/status']);
+  assert.match(signals, /^SigBlk:\t0+\nSigIgn:\t0+\n$/);
+  const own =
+    'exec 3< /proc/self/stat; read -r pid _ _ _ group session _ <&3; [ $pid = $group ] && [ $pid = $session ]; echo $?';
+  assert.equal(await run('/bin/sh', ['-c', own], { detached: true }), '0\n');
+  assert.equal(await run('/bin/sh', ['-c', own]), '1\n');
+  assert.equal(await run('/bin/sh', ['-c', '[ -p /dev/stdin ] && [ -p /dev/stdout ] && echo pipes']), 'pipes\n');
+  // What this process itself was given and did not open (and nothing else) is its children's as well, Node's or these.
+  assert.equal(await run('/bin/ls', ['/proc/self/fd']), await run('/bin/ls', ['/proc/self/fd'], {}, spawnProcess));
+});
+
+void test('a program that was started is reaped, whatever its end, and nothing is kept of it', async () => {
+  const stdio = ['ignore', 'ignore', 'ignore'] as const;
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  const many = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => startProgram({ command: '/bin/sh', args: ['-c', `exit ${i}`], stdio })),
+  );
+  const codes = await Promise.all(many.map(async (child) => (await child.exited).code));
+  assert.deepEqual(
+    codes,
+    many.map((_, i) => i),
+  );
+  const sleeper = await startProgram({ command: '/bin/sleep', args: ['9'], stdio });
+  assert.equal(sleeper.kill('SIGTERM'), true);
+  assert.deepEqual(await sleeper.exited, { code: null, signal: 'SIGTERM' });
+  await assert.rejects(startProgram({ command: '/no/such', args: [], stdio: ['pipe', 'pipe', 'pipe'] }), {
+    code: 'ENOENT',
+  });
+  await assert.rejects(startProgram({ command: '/etc/passwd', args: [], stdio }), { code: 'EACCES' });
+  await assert.rejects(startProgram({ command: '/bin/echo', args: ['a\0b'], stdio }), { code: 'EINVAL' });
+  // Streams that were given up close with the next turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(descriptors(), before);
+  assert.equal(process.listenerCount('SIGCHLD'), 0);
+});
+
 void test('a child is reaped, and killed by its signal', async () => {
   const stdio = ['ignore', 'ignore', 'ignore'] as const;
   const child = await spawnProcess({ command: '/bin/sh', args: ['-c', 'exit 3'], stdio });
@@ -120,14 +181,24 @@ void test(
   async () => {
     const program = `
     import { openSync, closeSync, readdirSync } from 'node:fs';
-    import { spawnProcess } from ${JSON.stringify(import.meta.resolve('./index.ts'))};
+    import { spawnProcess, startProgram } from ${JSON.stringify(import.meta.resolve('./index.ts'))};
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    // What is opened once for all is open then.
+    await (await startProgram({ command: '/bin/true', args: [], stdio: ['pipe'] })).exited;
+    for (let i = 0; i < 3; i++) await turn();
     const count = () => readdirSync('/proc/self/fd').length;
     const fill = [];
     try { for (;;) fill.push(openSync('/dev/null')); } catch {}
     for (let spare = 1; spare < 9; spare++) {
       closeSync(fill.pop());
       const before = spare > 1 ? count() : 0;
-      const error = await spawnProcess({ command: '/bin/true', args: [], stdio: ['pipe', 'pipe', 'pipe'] }).catch((e) => e);
+      const request = { command: '/bin/true', args: [], stdio: ['pipe', 'pipe', 'pipe'] };
+      const error = await spawnProcess(request).catch((e) => e);
+      if (spare < 6) {
+        const other = await startProgram(request).catch((e) => e);
+        if (other.code !== 'EMFILE') throw new Error(spare + ': ' + other);
+        await turn();
+      }
       if (error.code !== 'EMFILE') throw new Error(spare + ': ' + error);
       if (spare > 1 && count() !== before) throw new Error(spare + ': ' + count() + ' instead of ' + before);
     }`;

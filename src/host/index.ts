@@ -21,6 +21,8 @@ export { openPseudoTerminal } from './pty.ts';
 export type { PseudoTerminal, TerminalSize } from './pty.ts';
 export { notifySystemd } from './notify-systemd.ts';
 export { spawnProcess } from './spawn-process.ts';
+export { startProgram } from './start-program.ts';
+export type { StartRequest } from './start-program.ts';
 export { runProgram } from './run-program.ts';
 export type { ProgramExit, ProgramRequest } from './run-program.ts';
 export type { ChildProcess, ProcessExit, SpawnRequest } from './spawn-process.ts';
