@@ -17,7 +17,7 @@ import {
   createChannel,
   createServer,
   decodeStatus,
-  duplexFromServerCall,
+  linkFromServerCall,
   duplexPair,
 } from '../rpc/index.ts';
 import {
@@ -51,11 +51,7 @@ async function withDaemon(
   const control = { fullName: ControlDefinition.fullName, methods: { ...others, session: bytesMethod(session) } };
   server.add(control, {
     session: async (input, output, call) => {
-      const { duplex, finished } = duplexFromServerCall(input, output, call.signal);
-      duplex.on('error', () => {});
-      await sessions.handle(call.metadata, duplex);
-      duplex.destroy();
-      await finished.catch(() => {});
+      await sessions.handle(call.metadata, linkFromServerCall(input, output, call.signal));
     },
     solve: async (request) => {
       const caller = await sessions.get(request.Session);

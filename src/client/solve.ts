@@ -6,7 +6,7 @@ import { ControlDefinition } from '../proto/control.pb.ts';
 import type { SolveRequest as WireRequest } from '../proto/control.pb.ts';
 import { Op } from '../proto/ops.pb.ts';
 import type { Definition } from '../proto/ops.pb.ts';
-import { bytesMethod, duplexFromCall } from '../rpc/index.ts';
+import { bytesMethod, linkFromCall } from '../rpc/index.ts';
 import type { Channel } from '../rpc/index.ts';
 import { provideContent, provideDirectories, provideTargets, Session } from '../session/index.ts';
 import { daemonError } from './daemon-error.ts';
@@ -189,14 +189,8 @@ export async function solve(
   const tunnel = channel.stream(ControlDefinition, bytesMethod(methods.session), {
     metadata: session.metadata(),
   });
-  const connection = duplexFromCall(tunnel);
-  let sessionError: Error | undefined;
-  connection.on('error', (error) => (sessionError ??= error));
-  const serving = session
-    .run(() => Promise.resolve(connection))
-    .catch((error: unknown) => {
-      sessionError ??= toBuildError(error);
-    });
+  const connection = linkFromCall(tunnel);
+  const serving = session.run(() => Promise.resolve(connection));
 
   const solving = channel
     .unary(
@@ -226,10 +220,9 @@ export async function solve(
   );
   const following = followStatus(channel, ref, solving, request.onStatus);
   // A tunnel that breaks must not leave the solve waiting for it.
-  const onTunnelEnd = (): void => {
-    stop.abort(new BuildError(Code.Unavailable, `session ended: ${sessionError?.message ?? 'connection closed'}`));
-  };
-  connection.once('close', onTunnelEnd);
+  void connection.closed.then((error) => {
+    stop.abort(new BuildError(Code.Unavailable, `session ended: ${error?.message ?? 'connection closed'}`));
+  });
 
   try {
     const [solved, ran, followed] = await Promise.allSettled([solving, running, following]);
@@ -238,7 +231,6 @@ export async function solve(
     await finishLayouts(response.ExporterResponse, cache, plan.layouts);
     return { exporterResponse: response.ExporterResponse };
   } finally {
-    connection.off('close', onTunnelEnd);
     await session.close();
     connection.destroy();
     await serving;

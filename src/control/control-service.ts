@@ -4,7 +4,7 @@ import { platformToWire, statusToWire, toTimestamp } from '../build/index.ts';
 import { ControlDefinition } from '../proto/control.pb.ts';
 import type { UsageRecord, PruneRequest } from '../proto/control.pb.ts';
 import type { CDIDevice, BuildkitVersion, GCPolicy, WorkerRecord } from '../proto/worker.pb.ts';
-import { bytesMethod, duplexFromServerCall } from '../rpc/index.ts';
+import { bytesMethod, linkFromServerCall } from '../rpc/index.ts';
 import type { Handlers, ServerCall } from '../rpc/index.ts';
 import { parseFilters } from '../storage/index.ts';
 import type { DiskUsageRecord, PruneOptions } from '../storage/index.ts';
@@ -167,10 +167,7 @@ export function controlHandlers(deps: ControlDeps): Handlers<typeof Control> {
     },
 
     async session(input, out, call) {
-      const { duplex, finished } = duplexFromServerCall(input, out, call.signal);
-      // How the tunnel ended says nothing that `handle` does not.
-      finished.catch(() => {});
-      await deps.sessions.handle(call.metadata, duplex);
+      await deps.sessions.handle(call.metadata, linkFromServerCall(input, out, call.signal));
     },
 
     async listenBuildHistory(request, out, call) {

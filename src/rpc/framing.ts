@@ -7,22 +7,38 @@ import type { MessageType } from './types.ts';
 /** Bytes before a message. */
 export const PREFIX = 5;
 
+/** Cuts the bytes of a stream into what its reader gets. */
+export interface Cutter {
+  /** Nothing has begun that is not complete. */
+  readonly isEmpty: boolean;
+  /**
+   * Appends what `chunk` completes to `out`, until that has `most` entries; returns how many bytes of it were read. Throws
+   * ResourceExhausted and Unimplemented, and an Error without a code for a message that is none.
+   */
+  push(chunk: Uint8Array, out: Uint8Array[], most: number): number;
+  /** Bytes that were read since the last time and are in no entry, nor held. */
+  takeOverhead(): number;
+}
+
 /** Cuts a byte stream into messages: views of what was read, copies of those that came in parts. It holds one unfinished message at most. */
-export class FrameDecoder {
+export class FrameDecoder implements Cutter {
   readonly #prefix = new Uint8Array(PREFIX);
   #prefixBytes = 0;
   /** Of the message, -1 while its prefix is not complete. */
   #size = -1;
   readonly #held = new HeldBytes();
+  #overhead = 0;
 
   get isEmpty(): boolean {
     return this.#prefixBytes === 0 && this.#size < 0;
   }
 
-  /**
-   * Appends what `chunk` completes to `out`, until that has `most` messages; returns how many bytes of it were read. Throws
-   * ResourceExhausted and Unimplemented.
-   */
+  takeOverhead(): number {
+    const overhead = this.#overhead;
+    this.#overhead = 0;
+    return overhead;
+  }
+
   push(chunk: Uint8Array, out: Uint8Array[], most = Infinity): number {
     let at = 0;
     while (out.length < most) {
@@ -35,6 +51,7 @@ export class FrameDecoder {
         return chunk.length;
       }
       out.push(this.#held.length === 0 ? part : this.#join(part));
+      this.#overhead += PREFIX;
       at = end;
       this.#size = -1;
     }
@@ -64,7 +81,7 @@ export class FrameDecoder {
 }
 
 /** What the prefix at `at` says. */
-function sizeOf(bytes: Uint8Array, at: number): number {
+export function sizeOf(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== 0) throw unimplemented('grpc: compressed messages are not supported');
   const size = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0;
   if (size > MAX_MESSAGE) {

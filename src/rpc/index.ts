@@ -12,6 +12,7 @@ export { addHealth } from './health.ts';
 export { addReflection } from './reflection.ts';
 export { bytesMethod, bytesType, oneMethod, rawMethod } from './raw.ts';
 export type { Bytes } from './raw.ts';
+export { linkFromCall, linkFromServerCall } from './call-link.ts';
 export { duplexFromCall, duplexFromServerCall } from './byte-stream.ts';
 export { duplexPair } from './pair.ts';
 export { decodeStatus, encodeStatus } from './status.ts';

@@ -1,6 +1,8 @@
 import { BuildError, internal } from '../base/index.ts';
 import type { Code } from '../base/index.ts';
-import { FrameDecoder, PREFIX } from './framing.ts';
+import { BytesDecoder } from './bytes-decoder.ts';
+import { FrameDecoder } from './framing.ts';
+import type { Cutter } from './framing.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { Http2Stream } from './http2/index.ts';
 import { MAX_UNREAD } from './limits.ts';
@@ -19,7 +21,7 @@ export class StreamReader<T> implements MessageReader<T> {
   readonly #stream: Http2Stream;
   readonly #type: MessageType<T>;
   readonly #badMessage: Code;
-  readonly #frames = new FrameDecoder();
+  readonly #frames: Cutter;
   /** What came while the stream was paused: as messages, small ones would cost many times their bytes. */
   readonly #uncut = new HeldBytes();
   #queue: Uint8Array[] = [];
@@ -35,6 +37,7 @@ export class StreamReader<T> implements MessageReader<T> {
   constructor(stream: Http2Stream, type: MessageType<T>, badMessage: Code) {
     this.#stream = stream;
     this.#type = type;
+    this.#frames = type.inParts === true ? new BytesDecoder() : new FrameDecoder();
     this.#badMessage = badMessage;
   }
 
@@ -60,13 +63,16 @@ export class StreamReader<T> implements MessageReader<T> {
     let at: number;
     try {
       at = this.#frames.push(chunk, this.#queue, before + MAX_CUT);
-    } catch (error) {
-      this.finish(error as Error);
+    } catch (thrown) {
+      const error = thrown instanceof BuildError ? thrown : this.#unreadable(thrown);
+      this.finish(error);
       this.discard();
-      this.onFault?.(error as Error);
+      this.onFault?.(error);
       return chunk.length;
     }
     for (let i = before; i < this.#queue.length; i++) this.#unread += this.#queue[i].length + OVERHEAD;
+    const overhead = this.#frames.takeOverhead();
+    if (overhead > 0) this.#stream.taken(overhead);
     if (this.#unread > MAX_UNREAD) this.#stream.pause();
     return at;
   }
@@ -121,7 +127,7 @@ export class StreamReader<T> implements MessageReader<T> {
   #taken(bytes: number, count: number): void {
     this.#unread -= bytes + count * OVERHEAD;
     if (this.#discarding) return;
-    this.#stream.taken(bytes + count * PREFIX);
+    this.#stream.taken(bytes);
     if (this.#unread > MAX_UNREAD / 2) return;
     if (this.#uncut.length > 0) this.#cutHeld();
     if (this.#unread <= MAX_UNREAD) this.#stream.resume();
@@ -131,11 +137,15 @@ export class StreamReader<T> implements MessageReader<T> {
     for (const chunk of this.#uncut.take()) this.#cutOrHold(chunk);
   }
 
+  #unreadable(error: unknown): BuildError {
+    return new BuildError(this.#badMessage, `grpc: failed to unmarshal the received message: ${String(error)}`);
+  }
+
   #decode(bytes: Uint8Array): T {
     try {
       return this.#type.decode(bytes);
     } catch (error) {
-      const bad = new BuildError(this.#badMessage, `grpc: failed to unmarshal the received message: ${String(error)}`);
+      const bad = this.#unreadable(error);
       this.fail(bad);
       throw bad;
     }

@@ -8,11 +8,13 @@ const rawType: MessageType<Uint8Array> = {
 
 export interface Bytes {
   data: Uint8Array;
+  /** What follows it in the same message; for writing only. */
+  more?: readonly Uint8Array[];
 }
 
-const TAG = 0x0a;
+export const BYTES_TAG = 0x0a;
 
-function decodeBytes(input: Uint8Array): Bytes {
+export function decodeBytes(input: Uint8Array): Bytes {
   // The usual message: one field that fills it. Anything else is read field by field, the last one wins.
   let data: Uint8Array = new Uint8Array(0);
   let at = 0;
@@ -43,7 +45,7 @@ function decodeBytes(input: Uint8Array): Bytes {
         const length = varint();
         const start = at;
         skip(length);
-        if (tag === TAG) data = input.subarray(start, at);
+        if (tag === BYTES_TAG) data = input.subarray(start, at);
         break;
       }
       case 5:
@@ -57,7 +59,7 @@ function decodeBytes(input: Uint8Array): Bytes {
 }
 
 function bytesHeader(length: number): Uint8Array {
-  const out = [TAG];
+  const out = [BYTES_TAG];
   let rest = length;
   while (rest >= 0x80) {
     out.push((rest % 128) | 0x80);
@@ -69,13 +71,19 @@ function bytesHeader(length: number): Uint8Array {
 
 /** `message BytesMessage { bytes data = 1; }`, of which every service has its own copy. */
 export const bytesType: MessageType<Bytes> = {
-  encode: (message) => ({
-    finish: () =>
-      message.data.length === 0 ? new Uint8Array(0) : Buffer.concat([bytesHeader(message.data.length), message.data]),
-  }),
-  encodeParts: (message) => (message.data.length === 0 ? [] : [bytesHeader(message.data.length), message.data]),
+  encode: (message) => ({ finish: () => Buffer.concat(encodeParts(message)) }),
+  encodeParts,
   decode: decodeBytes,
 };
+
+/** The same where bytes alone count: a message may come in parts. */
+const streamedBytesType: MessageType<Bytes> = { ...bytesType, decode: (data) => ({ data }), inParts: true };
+
+function encodeParts({ data, more = [] }: Bytes): Uint8Array[] {
+  let length = data.length;
+  for (const piece of more) length += piece.length;
+  return length === 0 ? [] : [bytesHeader(length), data, ...more];
+}
 
 /** Which ways a method streams stays in its type: `Server.add` picks the handler's shape by it. */
 type Retyped<M extends MethodDefinition<any, any>, T> = MethodDefinition<T, T> & {
@@ -83,12 +91,16 @@ type Retyped<M extends MethodDefinition<any, any>, T> = MethodDefinition<T, T> &
   readonly responseStream: M['responseStream'];
 };
 
-function retyped<M extends MethodDefinition<any, any>, T>(method: M, type: MessageType<T>): Retyped<M, T> {
+function retyped<M extends MethodDefinition<any, any>, T>(
+  method: M,
+  type: MessageType<T>,
+  streamed = type,
+): Retyped<M, T> {
   return {
     name: method.name,
-    requestType: type,
+    requestType: method.requestStream ? streamed : type,
     requestStream: method.requestStream,
-    responseType: type,
+    responseType: method.responseStream ? streamed : type,
     responseStream: method.responseStream,
   };
 }
@@ -98,9 +110,9 @@ export function rawMethod<M extends MethodDefinition<any, any>>(method: M): Rety
   return retyped(method, rawType);
 }
 
-/** The same method for BytesMessage, without copies. */
+/** The same method for BytesMessage, without copies. Of what is streamed the bytes are kept, not how they were cut into messages. */
 export function bytesMethod<M extends MethodDefinition<any, any>>(method: M): Retyped<M, Bytes> {
-  return retyped(method, bytesType);
+  return retyped(method, bytesType, streamedBytesType);
 }
 
 /** A service that has only this method, for `Server.add`: `oneMethod(Def, 'diffCopy', rawMethod(Def.methods.diffCopy))`. */

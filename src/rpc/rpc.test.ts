@@ -16,6 +16,8 @@ import {
   dial,
   duplexFromCall,
   duplexFromServerCall,
+  linkFromCall,
+  linkFromServerCall,
   duplexPair,
   oneMethod,
 } from './index.ts';
@@ -301,14 +303,17 @@ test('a tunnel inside a tunnel carries calls, and its end ends them', async () =
     echo: async (r: Bytes) => ({ data: Buffer.concat([r.data, r.data]) }),
   });
   addHealth(inner);
+  let hops = 0;
   const tunnel: BidiHandler<Bytes, Bytes> = async (input, out, call) => {
+    // Either way of carrying it.
+    if (hops++ % 2 === 0) return inner.serve(linkFromServerCall(input, out, call.signal));
     const { duplex, finished } = duplexFromServerCall(input, out, call.signal);
     void inner.serve(duplex);
     await finished;
   };
   inner.add(oneMethod(service, 'stream', stream), { stream: tunnel });
   await connected({ stream: tunnel }, async (channel) => {
-    const first = createChannel(duplexFromCall(channel.stream(service, stream)));
+    const first = createChannel(linkFromCall(channel.stream(service, stream)));
     const second = createChannel(duplexFromCall(first.stream(service, stream)));
     const big = Buffer.alloc(5 << 20, 3);
     const [one, two] = await Promise.all([unary(first, big), unary(second, big)]);
@@ -329,7 +334,10 @@ void test('on a bare socket both sides may send in bulk at once; a peer that goe
   const answer = Buffer.alloc(256 << 10, 5);
   inner.add(oneMethod(service, 'stream', stream), {
     stream: async (input: AsyncIterable<Bytes>, out: { write(m: Bytes): Promise<void> }) => {
-      for await (const { data } of input) if (data.length > 0) await out.write({ data: answer });
+      let asked = 0;
+      for await (const { data } of input) {
+        for (asked += data.length; asked >= answer.length; asked -= answer.length) await out.write({ data: answer });
+      }
     },
   } as never);
   const sockets: Socket[] = [];

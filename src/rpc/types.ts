@@ -12,6 +12,8 @@ export interface MessageType<T> {
   decode(input: Uint8Array): T;
   /** The same bytes in pieces, so that a large body is not copied behind its field tag. */
   encodeParts?(message: T): Uint8Array[];
+  /** `decode` gets the bytes of BytesMessages, in the parts in which they come. */
+  inParts?: boolean;
 }
 
 export interface MethodDefinition<Req, Res> {

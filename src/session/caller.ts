@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { BuildError, canceled, Code, invalidArgument, logger, sleep } from '../base/index.ts';
 import { HealthDefinition } from '../proto/health.pb.ts';
 import { createChannel } from '../rpc/index.ts';
-import type { Channel, Metadata } from '../rpc/types.ts';
+import type { Channel, Link, Metadata } from '../rpc/types.ts';
 import { META } from './keys.ts';
 import type { SessionCaller } from './types.ts';
 
@@ -42,7 +42,7 @@ export class ConnectedSession implements SessionCaller {
   readonly #methods: ReadonlySet<string>;
   readonly #abort = new AbortController();
 
-  constructor(info: SessionInfo, connection: Duplex) {
+  constructor(info: SessionInfo, connection: Duplex | Link) {
     this.id = info.id;
     this.name = info.name;
     this.sharedKey = info.sharedKey;

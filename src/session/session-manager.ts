@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { abortable, BuildError, Code, Deferred, notFound, sleep, throwIfAborted, toBuildError } from '../base/index.ts';
 import { HealthDefinition } from '../proto/health.pb.ts';
-import type { Metadata } from '../rpc/types.ts';
+import type { Link, Metadata } from '../rpc/types.ts';
 import { ConnectedSession, parseSessionInfo } from './caller.ts';
 import type { SessionCaller, SessionGroup, SessionManager } from './types.ts';
 
@@ -14,7 +14,7 @@ export class SessionRegistry implements SessionManager {
   readonly #waiting = new Map<string, { readonly arrived: Deferred; waiters: number }>();
 
   /** Serves the tunnel until it ends; `Control.Session` awaits it. Throws InvalidArgument, AlreadyExists. */
-  async handle(metadata: Metadata, connection: Duplex): Promise<void> {
+  async handle(metadata: Metadata, connection: Duplex | Link): Promise<void> {
     let session: ConnectedSession;
     try {
       const info = parseSessionInfo(metadata);

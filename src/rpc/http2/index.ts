@@ -9,4 +9,5 @@ export type { Link, LinkEvents } from './link.ts';
 export type { Fields } from './hpack-decoder.ts';
 export { DuplexLink } from './duplex-link.ts';
 export { fieldOf } from './fields.ts';
+export { FLUSH_PATIENCE_MS } from './limits.ts';
 export { CANCEL, NO_ERROR } from './faults.ts';

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { randomId } from '../../base/index.ts';
 import { addHealth, createServer } from '../../rpc/index.ts';
-import type { Server } from '../../rpc/types.ts';
+import type { Link, Server } from '../../rpc/types.ts';
 import { META } from '../keys.ts';
 import type { Pairs } from '../keys.ts';
 
@@ -11,7 +11,7 @@ export interface Attachable {
 }
 
 /** Opens the tunnel: the call to `Control.Session` with this metadata. */
-export type SessionDialer = (metadata: Pairs) => Promise<Duplex>;
+export type SessionDialer = (metadata: Pairs) => Promise<Duplex | Link>;
 
 /** The client's end: a gRPC server inside the tunnel. Allow everything first, then run once. */
 export class Session {
