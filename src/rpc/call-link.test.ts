@@ -12,27 +12,31 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 /** The call below, by hand. */
 class Call implements MessageReader<Bytes>, MessageWriter<Bytes> {
   readonly written: Bytes[] = [];
-  batches: Array<Deferred<Bytes[] | undefined>> = [new Deferred()];
+  #each: (message: Bytes) => void = () => {};
+  finish: (error: Error | undefined) => void = () => {};
   /** Writes wait for it. */
   room = Promise.resolve();
 
   read(): Promise<Bytes | undefined> {
-    throw new Error('batches are read');
+    throw new Error('it flows');
   }
 
   readBatch(): Promise<Bytes[] | undefined> {
-    return this.batches[0].promise;
+    throw new Error('it flows');
+  }
+
+  flow(each: (message: Bytes) => void, end: (error: Error | undefined) => void): void {
+    this.#each = each;
+    this.finish = end;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Bytes> {
-    throw new Error('batches are read');
+    throw new Error('it flows');
   }
 
   /** What the peer says next. */
   say(...texts: string[]): void {
-    const batch = this.batches.shift();
-    this.batches.push(new Deferred());
-    batch?.resolve(texts.map((text) => ({ data: Buffer.from(text) })));
+    for (const text of texts) this.#each({ data: Buffer.from(text) });
   }
 
   write(message: Bytes): Promise<void> {
@@ -65,17 +69,18 @@ function open(t?: TestContext) {
 
 void test('bytes go through in both directions, those of one write in few messages', async () => {
   const { call, log, link } = open();
-  call.say('one', 'two');
   await tick();
+  call.say('one', 'two');
   assert.equal(link.write([Buffer.from('a'), Buffer.from('b'), Buffer.from('c')]), true);
   assert.equal(call.written.length, 1);
   link.write([Buffer.alloc(200 << 10), Buffer.alloc(200 << 10), Buffer.from('end')]);
   assert.equal(call.written.length, 3);
   assert.equal(call.bytes.replaceAll('\0', ''), 'abcend');
-  call.batches[0].resolve(undefined);
+  call.finish(undefined);
   await tick();
   assert.deepEqual(log, ['one', 'two', 'end']);
   link.destroy();
+  call.say('late');
   link.destroy(new Error('late'));
   assert.equal(link.write([Buffer.from('lost')]), true);
   await tick();
@@ -129,7 +134,8 @@ void test('it ends when what was taken has left, or when nothing leaves any more
 
 void test('what goes wrong with the call is told once, whichever direction notices', async () => {
   const reading = open();
-  reading.call.batches[0].reject(new Error('no more'));
+  await tick();
+  reading.call.finish(new Error('no more'));
   await tick();
   assert.deepEqual(reading.log, ['over no more', 'closed no more']);
   assert.equal((await reading.link.closed)?.message, 'no more');

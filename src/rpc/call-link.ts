@@ -38,23 +38,20 @@ export class CallLink implements Link {
   start(events: LinkEvents): void {
     this.#events = events;
     if (this.#isOver) void this.closed.then((error) => events.closed(error));
-    else void this.#pull(events);
+    // Nothing is told before this has returned.
+    else queueMicrotask(() => this.#listen(events));
   }
 
-  async #pull(events: LinkEvents): Promise<void> {
-    try {
-      for (;;) {
-        const batch = await this.#in.readBatch();
-        for (const { data } of batch ?? []) if (!this.#isOver) events.data(data);
-        if (this.#isOver) return;
-        if (batch === undefined) {
-          events.end();
-          return;
-        }
-      }
-    } catch (error) {
-      this.destroy(error as Error);
-    }
+  #listen(events: LinkEvents): void {
+    this.#in.flow(
+      ({ data }) => {
+        if (!this.#isOver) events.data(data);
+      },
+      (error) => {
+        if (error !== undefined) this.destroy(error);
+        else if (!this.#isOver) events.end();
+      },
+    );
   }
 
   get unsent(): number {

@@ -85,6 +85,10 @@ export class OutgoingCall<Req, Res> implements ClientStream<Req, Res> {
     return this.#in.readBatch();
   }
 
+  flow(each: (message: Res) => void, end: (error: Error | undefined) => void): void {
+    this.#in.flow(each, end);
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<Res> {
     return this.#in[Symbol.asyncIterator]();
   }

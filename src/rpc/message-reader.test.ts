@@ -46,6 +46,58 @@ function framed(size: number, mark: number): Buffer {
   return out;
 }
 
+void test('what flows is told at once and in order, what waited first, and the end last', async () => {
+  const { asked, reader, receive } = open();
+  const log: string[] = [];
+  const marks = [framed(3, 1), framed(0, 0), framed(2 * MAX_UNREAD, 2), framed(4, 3)];
+  for (const bytes of marks) receive(bytes);
+  assert.ok(asked.paused);
+  reader.flow(
+    (message) => log.push(`${message.length} of ${message[0]}`),
+    (error) => log.push(`end ${error?.message}`),
+  );
+  assert.deepEqual(log, ['3 of 1', '0 of undefined', `${2 * MAX_UNREAD} of 2`, '4 of 3']);
+  assert.equal(asked.paused, false);
+  receive(framed(5, 4).subarray(0, 7));
+  assert.equal(log.length, 4);
+  receive(framed(5, 4).subarray(7));
+  assert.equal(log[4], '5 of 4');
+  assert.equal(asked.held, 0);
+  reader.finish();
+  reader.fail(new Error('late'));
+  assert.deepEqual(log.slice(5), ['end undefined']);
+});
+
+void test('the end of what flows is an error where something is at fault', () => {
+  const ends: [how: (one: ReturnType<typeof open>) => void, message: RegExp][] = [
+    [({ reader }) => reader.finish(new Error('status')), /^status$/],
+    [({ reader }) => reader.fail(new Error('cancelled')), /^cancelled$/],
+    [({ receive }) => receive(Buffer.from([1, 0, 0, 0, 0])), /compressed/],
+    [
+      ({ reader, receive }) => {
+        receive(framed(3, 1).subarray(0, 6));
+        reader.finish();
+      },
+      /unexpected end/,
+    ],
+  ];
+  for (const [how, message] of ends) {
+    const one = open();
+    const log: (Error | undefined)[] = [];
+    let count = 0;
+    one.reader.flow(
+      () => count++,
+      (error) => log.push(error),
+    );
+    one.receive(framed(1, 1));
+    how(one);
+    one.receive(framed(1, 1));
+    assert.equal(count, 1);
+    assert.equal(log.length, 1);
+    assert.match(log[0]?.message ?? '', message);
+  }
+});
+
 void test('messages stay in order when they are read one by one while more come', async () => {
   const { asked, reader, receive } = open();
   const size = 300_000;

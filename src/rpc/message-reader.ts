@@ -31,6 +31,7 @@ export class StreamReader<T> implements MessageReader<T> {
   #failure: Error | undefined;
   #wake: Array<() => void> = [];
   #discarding = false;
+  #flow: { each(message: T): void; end(error: Error | undefined): void } | undefined;
   /** Called when the bytes themselves are at fault: the call must end. */
   onFault: ((error: Error) => void) | undefined;
 
@@ -105,17 +106,51 @@ export class StreamReader<T> implements MessageReader<T> {
   }
 
   #wakeAll(): void {
+    if (this.#flow !== undefined) {
+      this.#pour();
+      return;
+    }
     const wake = this.#wake;
     this.#wake = [];
     for (const w of wake) w();
+  }
+
+  flow(each: (message: T) => void, end: (error: Error | undefined) => void): void {
+    this.#flow = { each, end };
+    this.#pour();
+  }
+
+  /** All that waits, and what it made wait, to whom it is told. */
+  #pour(): void {
+    while (this.#at < this.#queue.length) {
+      const batch = this.#takeQueue();
+      for (const bytes of batch) {
+        if (this.#flow === undefined) return;
+        try {
+          this.#flow.each(this.#decode(bytes));
+        } catch {
+          // It has ended with that.
+          return;
+        }
+      }
+    }
+    if (!this.#ended) return;
+    const flow = this.#flow;
+    this.#flow = undefined;
+    flow?.end(this.#failure ?? this.#cutShort());
+  }
+
+  /** What the clean end of the stream is in the middle of a message. */
+  #cutShort(): Error | undefined {
+    return this.#frames.isEmpty ? undefined : internal('unexpected end of a message');
   }
 
   /** False at the clean end. */
   async #available(): Promise<boolean> {
     while (this.#at >= this.#queue.length) {
       if (this.#ended) {
-        if (this.#failure !== undefined) throw this.#failure;
-        if (!this.#frames.isEmpty) throw internal('unexpected end of a message');
+        const error = this.#failure ?? this.#cutShort();
+        if (error !== undefined) throw error;
         return false;
       }
       await new Promise<void>((resolve) => this.#wake.push(resolve));
@@ -167,11 +202,15 @@ export class StreamReader<T> implements MessageReader<T> {
 
   async readBatch(): Promise<T[] | undefined> {
     if (!(await this.#available())) return undefined;
+    return this.#takeQueue().map((bytes) => this.#decode(bytes));
+  }
+
+  #takeQueue(): Uint8Array[] {
     const batch = this.#at === 0 ? this.#queue : this.#queue.slice(this.#at);
     this.#queue = [];
     this.#at = 0;
     this.#taken(this.#unread - batch.length * OVERHEAD, batch.length);
-    return batch.map((bytes) => this.#decode(bytes));
+    return batch;
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<T> {

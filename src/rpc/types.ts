@@ -34,6 +34,11 @@ export interface MessageReader<T> extends AsyncIterable<T> {
   read(): Promise<T | undefined>;
   /** All messages that have arrived, at least one; undefined at the end. What has arrived is bounded by the window. */
   readBatch(): Promise<T[] | undefined>;
+  /**
+   * Instead of reading: from now on each message is told as it comes, those that wait already at once, and the end, once. The
+   * peer is not held back. Neither may throw.
+   */
+  flow(each: (message: T) => void, end: (error: Error | undefined) => void): void;
 }
 
 export interface MessageWriter<T> {
