@@ -220,8 +220,10 @@ export async function solve(
   );
   const following = followStatus(channel, ref, solving, request.onStatus);
   // A tunnel that breaks must not leave the solve waiting for it.
+  let isOver = false;
   void connection.closed.then((error) => {
-    stop.abort(new BuildError(Code.Unavailable, `session ended: ${error?.message ?? 'connection closed'}`));
+    if (!isOver)
+      stop.abort(new BuildError(Code.Unavailable, `session ended: ${error?.message ?? 'connection closed'}`));
   });
 
   try {
@@ -231,6 +233,7 @@ export async function solve(
     await finishLayouts(response.ExporterResponse, cache, plan.layouts);
     return { exporterResponse: response.ExporterResponse };
   } finally {
+    isOver = true;
     await session.close();
     connection.destroy();
     await serving;

@@ -68,6 +68,21 @@ void test('what flows is told at once and in order, what waited first, and the e
   assert.deepEqual(log.slice(5), ['end undefined']);
 });
 
+void test('what was cut before a fault flows in order, whenever it was cut', () => {
+  const { reader, receive } = open();
+  const log: string[] = [];
+  // The first fills the reader: the rest is cut when it has gone.
+  receive(framed(2 * MAX_UNREAD, 1));
+  receive(Buffer.concat([framed(1, 2), framed(2, 3), Buffer.from([1, 0, 0, 0, 0])]));
+  reader.flow(
+    (message) => log.push(`${message[0]}`),
+    (error) => log.push(`${error?.message}`),
+  );
+  assert.deepEqual(log.slice(0, 3), ['1', '2', '3']);
+  assert.match(log[3], /compressed/);
+  assert.equal(log.length, 4);
+});
+
 void test('the end of what flows is an error where something is at fault', () => {
   const ends: [how: (one: ReturnType<typeof open>) => void, message: RegExp][] = [
     [({ reader }) => reader.finish(new Error('status')), /^status$/],

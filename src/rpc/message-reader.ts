@@ -31,6 +31,7 @@ export class StreamReader<T> implements MessageReader<T> {
   #failure: Error | undefined;
   #wake: Array<() => void> = [];
   #discarding = false;
+  #isPouring = false;
   #flow: { each(message: T): void; end(error: Error | undefined): void } | undefined;
   /** Called when the bytes themselves are at fault: the call must end. */
   onFault: ((error: Error) => void) | undefined;
@@ -122,22 +123,22 @@ export class StreamReader<T> implements MessageReader<T> {
 
   /** All that waits, and what it made wait, to whom it is told. */
   #pour(): void {
+    const flow = this.#flow;
+    // What it cuts meanwhile, and how that ends, comes behind what it has.
+    if (flow === undefined || this.#isPouring) return;
+    this.#isPouring = true;
     while (this.#at < this.#queue.length) {
-      const batch = this.#takeQueue();
-      for (const bytes of batch) {
-        if (this.#flow === undefined) return;
-        try {
-          this.#flow.each(this.#decode(bytes));
-        } catch {
-          // It has ended with that.
-          return;
-        }
+      const bytes = this.#next();
+      try {
+        flow.each(this.#decode(bytes));
+      } catch {
+        break; // it has failed with that
       }
     }
+    this.#isPouring = false;
     if (!this.#ended) return;
-    const flow = this.#flow;
     this.#flow = undefined;
-    flow?.end(this.#failure ?? this.#cutShort());
+    flow.end(this.#failure ?? this.#cutShort());
   }
 
   /** What the clean end of the stream is in the middle of a message. */
@@ -188,6 +189,10 @@ export class StreamReader<T> implements MessageReader<T> {
 
   async read(): Promise<T | undefined> {
     if (!(await this.#available())) return undefined;
+    return this.#decode(this.#next());
+  }
+
+  #next(): Uint8Array {
     const bytes = this.#queue[this.#at++];
     if (this.#at === this.#queue.length) {
       this.#queue = [];
@@ -197,20 +202,16 @@ export class StreamReader<T> implements MessageReader<T> {
       this.#at = 0;
     }
     this.#taken(bytes.length, 1);
-    return this.#decode(bytes);
+    return bytes;
   }
 
   async readBatch(): Promise<T[] | undefined> {
     if (!(await this.#available())) return undefined;
-    return this.#takeQueue().map((bytes) => this.#decode(bytes));
-  }
-
-  #takeQueue(): Uint8Array[] {
     const batch = this.#at === 0 ? this.#queue : this.#queue.slice(this.#at);
     this.#queue = [];
     this.#at = 0;
     this.#taken(this.#unread - batch.length * OVERHEAD, batch.length);
-    return batch;
+    return batch.map((bytes) => this.#decode(bytes));
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<T> {
