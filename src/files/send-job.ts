@@ -37,7 +37,8 @@ interface Source {
 interface Sending {
   readonly id: number;
   readonly source: Source;
-  readonly fd: number;
+  /** undefined: there is nothing to read. */
+  readonly fd: number | undefined;
   left: number;
 }
 
@@ -87,7 +88,7 @@ class Sender {
       throw error instanceof ReceiverError ? error.error : error;
     } finally {
       this.#entries.return();
-      if (this.#sending !== undefined) closeSync(this.#sending.fd);
+      this.#close();
     }
   }
 
@@ -133,6 +134,8 @@ class Sender {
   #open(id: number): Sending {
     const source = this.#asked.get(id) as Source;
     this.#asked.delete(id);
+    // Among what is empty are sockets, which go as files (fsutil/stat.go) and cannot be opened.
+    if (source.size === 0) return { id, source, fd: undefined, left: 0 };
     let fd: number;
     try {
       const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
@@ -150,7 +153,7 @@ class Sender {
 
   /** A file that has grown is sent as long as it was announced: it may be the log of this very build. */
   #sendChunk(out: PacketWriter, sending: Sending): void {
-    if (sending.left > 0) {
+    if (sending.fd !== undefined) {
       const chunk = scratch.subarray(0, Math.min(CHUNK, sending.left));
       let read: number;
       try {
@@ -167,8 +170,12 @@ class Sender {
     out.data(sending.id, chunk0);
     // Ends are not progress: upstream's numbers know only listing and data.
     this.#bytes -= out.length - before;
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#sending?.fd !== undefined) closeSync(this.#sending.fd);
     this.#sending = undefined;
-    closeSync(sending.fd);
   }
 }
 

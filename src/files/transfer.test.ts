@@ -16,6 +16,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -460,4 +461,18 @@ test('special files and extended attributes', { skip: process.getuid?.() !== 0 &
   const to = folder();
   await transfer(from, to, { resetOwner: true });
   assert.deepEqual(listing(to), listing(from));
+});
+
+test('a socket arrives as an empty file', async () => {
+  const from = folder();
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(join(from, 'socket'), resolve));
+  try {
+    const to = folder();
+    await transfer(from, to);
+    const stats = lstatSync(join(to, 'socket'));
+    assert.ok(stats.isFile() && stats.size === 0);
+  } finally {
+    server.close();
+  }
 });
