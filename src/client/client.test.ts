@@ -239,6 +239,7 @@ void test('addresses that cannot be used say why', async () => {
     message:
       'connection error: desc = "transport: Error while dialing: dial unix /nowhere/at/all.sock: connect: no such file or directory"',
   });
+  await assert.rejects(connect(`unix:///${'long'.repeat(30)}`), /: connect: invalid argument"$/);
 });
 
 void test('a name in a layout moves to the newest image', () => {

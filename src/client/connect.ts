@@ -44,6 +44,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'network is unreachable',
   ETIMEDOUT: 'connection timed out',
+  EINVAL: 'invalid argument',
 };
 
 /** In the words of upstream's clients, which scripts look for. */

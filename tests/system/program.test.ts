@@ -64,6 +64,16 @@ void describe('the program buildctl', { skip: cannotRun, timeout: 180_000 }, () 
     assert.match(stdout, /^BuildKit: +buildkit-ts/);
   });
 
+  void test('what can be no definition is refused as upstream does, and Bun is not met', async () => {
+    const ask = (input: string): Promise<string> =>
+      shell(`BUN_BE_BUN=1 '${buildctl}' --addr '${daemon.address}' build ${input} 2>&1 || echo "ended with $?"`);
+    const nothing = 'error: please specify --frontend or pipe LLB definition to stdin\nended with 1\n';
+    assert.equal(await ask('</dev/null'), nothing);
+    assert.equal(await ask('<&-'), nothing);
+    assert.equal(await ask('</'), 'error: failed to parse input: read /dev/stdin: is a directory\nended with 1\n');
+    assert.match(await ask('< <(true)'), /^error: empty definition sent to build. Specify --frontend instead\?\n/);
+  });
+
   void test('is found through links, of itself and of its folder', async () => {
     const linked = join(scratch.folder, 'linked');
     symlinkSync(join(project, 'bin'), linked);

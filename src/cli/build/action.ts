@@ -10,7 +10,7 @@ import { startProgress, statusJson } from '../progress/index.ts';
 import { CacheMetrics } from './cache-metrics.ts';
 import { readPolicy } from './policy-file.ts';
 import { parseExportCaches, parseImportCaches } from './caches.ts';
-import { readDefinition, withoutCache } from './definition.ts';
+import { readDefinition, requireInput, withoutCache } from './definition.ts';
 import { checkEntitlements, parseAuthTls, parseLocals, parseOciLayouts, parseOpts, parseSecrets } from './inputs.ts';
 import { metadataJson, writeWhole } from './metadata-file.ts';
 import { parseOutputs } from './outputs.ts';
@@ -95,7 +95,7 @@ export const build: Action = async (given, _args, context) => {
   const frontend = given.string('frontend');
   let definition = undefined;
   if (frontend === '') {
-    if (context.stdin.isTTY) throw invalidArgument('please specify --frontend or pipe LLB definition to stdin');
+    requireInput();
     definition = await readDefinition(context.stdin);
     if (definition.def.length === 0) {
       throw invalidArgument('empty definition sent to build. Specify --frontend instead?');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { fstatSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { invalidArgument, wrapError } from '../../base/index.ts';
 import { Definition, Op } from '../../proto/ops.pb.ts';
@@ -6,6 +7,18 @@ import type { OpMetadata } from '../../proto/ops.pb.ts';
 
 /** A definition travels in one message (16 MiB): nothing larger can be built. */
 const MAX_DEFINITION = 16 << 20;
+
+const STDIN = 0;
+
+/**
+ * Throws where no definition comes from standard input: from a device, i.e. a terminal or what stands for a closed input, and from a
+ * folder, which Node reads as an empty file.
+ */
+export function requireInput(): void {
+  const stats = fstatSync(STDIN);
+  if (stats.isCharacterDevice()) throw invalidArgument('please specify --frontend or pipe LLB definition to stdin');
+  if (stats.isDirectory()) throw invalidArgument('failed to parse input: read /dev/stdin: is a directory');
+}
 
 /** A marshalled LLB definition. Throws InvalidArgument for what is none. */
 export async function readDefinition(input: Readable): Promise<Definition> {
