@@ -40,3 +40,23 @@ test('of idle threads the last one stays longer', async (t) => {
   const second = await both();
   assert.equal(second.filter((id) => first.includes(id)).length, 1);
 });
+
+test('the last one does not stay when its heap has grown', async (t) => {
+  const jobs = `{
+    grow: () => void (globalThis.kept = Array.from({ length: 1_000_000 }, (_, i) => ({ i }))),
+    who: () => threadId,
+  }`;
+  const entry = entryOf(t, jobs, "import { threadId } from 'node:worker_threads';");
+  const pool = new ThreadPool(entry, { max: 1, idleMs: 10, lastIdleMs: 600_000 });
+  t.after(() => pool.close());
+  const first = await pool.call<number>('who', 0);
+  await sleep(100);
+  assert.equal(await pool.call<number>('who', 0), first);
+  await pool.call('grow', 0);
+  // Every call begins its idle time anew.
+  for (let i = 0, last = first; last === first; i++) {
+    assert.ok(i < 50, 'it stays');
+    await sleep(100);
+    last = await pool.call<number>('who', 0);
+  }
+});

@@ -57,6 +57,9 @@ interface Pending {
 /** What is young in a thread dies soon: V8 would let it grow to 48 MB before it looks. */
 const LIMITS = { resourceLimits: { maxYoungGenerationSizeMb: 16 } };
 
+/** A new thread's heap is 6 to 12 MB; what large work has let it grow to is given back late by V8, and never while it has nothing to do. */
+const LARGE_HEAP = 16 << 20;
+
 interface Thread {
   worker: Worker;
   jobs: Map<number, Pending>;
@@ -72,7 +75,7 @@ export interface ThreadPoolOptions {
   readonly perThread?: number;
   /** How long a thread waits for another job. */
   readonly idleMs?: number;
-  /** How long it does when it is the only one: where the next job is likely to come within a minute, and not to wait for a start. */
+  /** How long it does when it is the only one: where the next job is likely to come within a minute, and not to wait for a start; not one whose heap large work has let grow. */
   readonly lastIdleMs?: number;
 }
 
@@ -127,6 +130,7 @@ export class ThreadPool {
       const run = (t: Thread): void => {
         thread = t;
         clearTimeout(t.idleTimer);
+        t.idleTimer = undefined;
         t.worker.ref();
         t.jobs.set(id, {
           resolve,
@@ -206,12 +210,19 @@ export class ThreadPool {
     else if (thread.jobs.size === 0) {
       // An idle thread must not keep the process alive, nor its 12 MB for long.
       thread.worker.unref();
-      thread.idleTimer = setTimeout(() => {
-        const left = this.#lastIdleMs - this.#idleMs;
-        if (left <= 0 || this.#threads.length > 1) this.#end(thread);
-        else thread.idleTimer = setTimeout(() => this.#end(thread), left).unref();
-      }, this.#idleMs).unref();
+      const timer = setTimeout(() => void this.#rest(thread, timer), this.#idleMs).unref();
+      thread.idleTimer = timer;
     }
+  }
+
+  /** Ends an idle thread, or has it wait for longer: the last one, unless its heap has grown. */
+  async #rest(thread: Thread, timer: NodeJS.Timeout): Promise<void> {
+    const left = this.#lastIdleMs - this.#idleMs;
+    const mayStay = left > 0 && this.#threads.length === 1 && !(await hasLargeHeap(thread.worker));
+    // It was given a job meanwhile.
+    if (thread.idleTimer !== timer) return;
+    if (mayStay) thread.idleTimer = setTimeout(() => this.#end(thread), left).unref();
+    else this.#end(thread);
   }
 
   #end(thread: Thread): void {
@@ -252,6 +263,15 @@ export function startHere<T>(job: Job, args: unknown, options: CallOptions = {})
     }
   };
   return { result: run(), post: (message) => context.onMessage?.(message) };
+}
+
+/** False for one that has ended meanwhile. */
+async function hasLargeHeap(worker: Worker): Promise<boolean> {
+  try {
+    return (await worker.getHeapStatistics()).total_heap_size > LARGE_HEAP;
+  } catch {
+    return false;
+  }
 }
 
 /** A thread has a loop of its own, which takes descriptors; Node tells their want in the text alone. */

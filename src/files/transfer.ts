@@ -10,6 +10,7 @@ import type { PacketChannel } from './types.ts';
 const pool = new ThreadPool(workerEntry(import.meta.url, 'transfer.worker'), {
   max: 2,
   perThread: 1 << 20,
+  idleMs: 1500,
   lastIdleMs: 60_000,
 });
 

@@ -21,7 +21,10 @@ const CONTEXTS = 20;
 export class FileTreeHasher implements TreeHasher {
   readonly #options: TreeHasherOptions;
   readonly #contexts: number;
-  readonly #pool = new ThreadPool(workerEntry(import.meta.url, 'content-hash.worker'), { lastIdleMs: 60_000 });
+  readonly #pool = new ThreadPool(workerEntry(import.meta.url, 'content-hash.worker'), {
+    idleMs: 1500,
+    lastIdleMs: 60_000,
+  });
   readonly #locks = new KeyedMutex<string>();
   /** Trees between beginChanges and commitChanges, with their journals once there are changes. */
   readonly #changing = new Map<string, FileHandle | undefined>();
