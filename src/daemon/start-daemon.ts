@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
-import { BuildError, Code, logger, toBuildError } from '../base/index.ts';
+import { BuildError, Code, logger, toBuildError, wrapError } from '../base/index.ts';
 import {
   BRIDGE_VALUE,
   Builds,
@@ -59,6 +59,7 @@ function lockRoot(root: string): { release(): void } {
   try {
     return lockFile(path);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EWOULDBLOCK') throw wrapError(error, `could not lock ${path}`);
     throw new BuildError(Code.FailedPrecondition, `could not lock ${path}, another instance running?`, {
       cause: error,
     });

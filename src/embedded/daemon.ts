@@ -67,7 +67,7 @@ async function serve(): Promise<void> {
       return;
     } catch (error) {
       // Perhaps another one was faster: then there is somebody to join.
-      const busy = /lock|another instance/i.test(toBuildError(error).message);
+      const busy = /another instance running/.test(toBuildError(error).message);
       if (!busy || Date.now() > until) throw wrapError(error, 'no daemon answers and none can be started here');
       await sleep(STEP_MS);
     }

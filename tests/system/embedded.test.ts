@@ -24,7 +24,10 @@ build "$@" || exit 2
 build --opt target=missing "$@"
 echo "failed with $?"
 "$0" debug info
-echo "alone with $?"`;
+echo "alone with $?"
+mount -o remount,ro /var/lib/buildkit
+build
+echo "without a place with $?"`;
 
 void describe('buildctl with a daemon inside', { skip: cannotRun, timeout: 180_000 }, () => {
   let scratch: Scratch;
@@ -45,6 +48,7 @@ void describe('buildctl with a daemon inside', { skip: cannotRun, timeout: 180_0
     assert.match(stderr, /RUN echo inside > \/said\n#\d+ CACHED/);
     assert.match(stderr, /error: failed to solve: .*target stage "missing" could not be found/);
     assert.match(stderr, /error: failed to call info: Unavailable: connection error: .*no such file or directory/);
-    assert.match(stdout, /failed with 1\nalone with 1\n/);
+    assert.match(stderr, /could not lock \/var\/lib\/buildkit\/buildkitd\.lock: open .*: read-only file system\n$/);
+    assert.match(stdout, /failed with 1\nalone with 1\nwithout a place with 1\n/);
   });
 });
