@@ -3,7 +3,6 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../src/client/index.ts';
-import type { Client } from '../src/client/index.ts';
 import { launch, timed } from './timed.ts';
 
 export interface Programs {
@@ -95,11 +94,6 @@ export class Builder {
     const log = join(this.#folder, `build${this.#builds++ % 64}.log`);
     const all = ['--addr', this.address, 'build', '--progress', 'plain', ...args];
     return timed({ command: this.programs.buildctl, args: all, env, stdin, log });
-  }
-
-  /** A connection of this process to the daemon. */
-  connect(): Promise<Client> {
-    return connect(this.address);
   }
 
   /** Resident memory of the daemon in MB: now, and at most since it started. */

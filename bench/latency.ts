@@ -1,31 +1,30 @@
 /** How long the daemon takes to answer while it is at work. */
-import type { Builder } from './builder.ts';
-import { median } from './statistics.ts';
-
-const EVERY_MS = 20;
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 export interface Latency {
   readonly median: number;
   readonly worst: number;
 }
 
-/** Asks `debug info` every 20 ms over one connection while `work` runs; milliseconds. */
-export async function latencyDuring(builder: Builder, work: () => Promise<unknown>): Promise<Latency> {
-  const client = await builder.connect();
-  const answers: number[] = [];
-  let working = true;
-  const asking = (async () => {
-    while (working) {
-      const start = performance.now();
-      await client.info();
-      answers.push(performance.now() - start);
-      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-    }
-  })();
+/** Of `debug info` at `address` while `work` runs; milliseconds. */
+export async function latencyDuring(address: string, work: () => Promise<unknown>): Promise<Latency> {
+  const asker = spawn(process.execPath, [join(import.meta.dirname, 'asker.ts'), address], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: asker.stdout })[Symbol.asyncIterator]();
+  const said = async (): Promise<string> => {
+    const { done, value } = await lines.next();
+    if (done === true) throw new Error('the program that asks has ended');
+    return value;
+  };
   try {
-    await Promise.all([work().finally(() => (working = false)), asking]);
+    await said();
+    await work();
+    asker.stdin.end();
+    return JSON.parse(await said()) as Latency;
   } finally {
-    await client.close();
+    asker.kill();
   }
-  return { median: median(answers), worst: Math.max(...answers) };
 }

@@ -32,10 +32,10 @@ export const answers: Row = {
     return {
       async measure(builder, round) {
         await builder.startAfresh();
-        const receive = await latencyDuring(builder, () => builder.build(large));
-        const send = await latencyDuring(builder, () => builder.build([...large, ...output]));
+        const receive = await latencyDuring(builder.address, () => builder.build(large));
+        const send = await latencyDuring(builder.address, () => builder.build([...large, ...output]));
         const builds = small(round);
-        const many = await latencyDuring(builder, () => Promise.all(builds.map((b) => builder.build(b))));
+        const many = await latencyDuring(builder.address, () => Promise.all(builds.map((b) => builder.build(b))));
         return {
           'context of 1 GB comes in, worst': receive.worst,
           'layer of 1 GB is exported with gzip, worst': send.worst,
